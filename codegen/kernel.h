@@ -1,0 +1,48 @@
+// A compiled kernel and the process-wide cache of them.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+#include "loop/loop_spec.h"
+
+namespace sinter::codegen {
+
+/// operands: address of each operand's first element. scalars: one 8-byte slot each, already converted to the
+/// scalar's dtype (float32 in the low 4 bytes). scratch: 64-byte aligned, Kernel::scratch_bytes long.
+using KernelFn = void (*)(void* const* operands, const uint64_t* scalars, void* scratch);
+
+/// Which instructions [begin, end) of the code belong to which LoopSpec node (-1: loop control, -2: prologue).
+struct CodeRange {
+  uint32_t begin, end;
+  int32_t node;
+};
+
+/// Immutable; its code is freed with the last reference.
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  KernelFn fn = nullptr;
+  size_t code_bytes = 0;
+  size_t scratch_bytes = 0;
+  std::string name;
+  LoopSpec spec;
+  std::vector<CodeRange> ranges;
+  double compile_us = 0;
+  const uint8_t* code() const { return reinterpret_cast<const uint8_t*>(fn); }
+};
+
+/// Finds or emits the kernel for `spec` under the current ISA cap. Null when executable memory is refused, the cap is
+/// `none`, or the spec cannot be emitted (the caller runs eager kernels then). Thread-safe; equal specs share code.
+std::shared_ptr<const Kernel> get_kernel(const LoopSpec& spec);
+
+/// Disassembly, one instruction per line, grouped by node; `note(node)` gives the comment of a group (may be empty).
+std::string disassemble(const Kernel& kernel, const std::vector<std::string>& node_notes);
+
+/// False when the system refuses executable memory (probed once, logged once) or SINTER_ISA=none.
+bool jit_available();
+
+struct CodeStats { size_t kernels, code_bytes, compiled, cache_hits; };
+CodeStats code_stats();
+
+}  // namespace sinter::codegen

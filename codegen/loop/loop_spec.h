@@ -1,0 +1,63 @@
+// What the loop emitter is asked for: a fused loop nest as a DAG of expressions over one iteration space.
+#pragma once
+#include <string>
+#include <vector>
+#include "../../runtime/dtype.h"
+#include "../../runtime/ops/ops.h"
+#include "../../runtime/sizes.h"
+
+namespace sinter::codegen {
+
+/// Pointwise: every node is computed for every index.
+/// Row:       the last dimension is reduced by the Reduce nodes; what depends on a Reduce runs in a later sweep over the
+///            same row (softmax: max | exp, sum | scale). A Reduce's value is one number per row, broadcast where used.
+/// Column:    the second last dimension is reduced, vectorised over the last; nodes after the Reduce see [.., 1, last].
+enum class LoopMode : uint8_t { Pointwise, Row, Column };
+enum class ReduceKind : uint8_t { Sum, Max, Min };  // Max and Min: NaN wins
+enum class LoopKind : uint8_t { Load, Scalar, Constant, Iota, Compute, Cast, Reduce };
+
+/// One tensor argument of the kernel. Strides in elements, one per dimension of the space; 0 = broadcast.
+struct LoopOperand {
+  ScalarType dtype = ScalarType::Undefined;
+  bool output = false;
+  SizeVec strides;
+  friend bool operator==(const LoopOperand&, const LoopOperand&) = default;
+};
+
+/// SSA value; inputs come before their users.
+struct LoopNode {
+  LoopKind kind = LoopKind::Constant;
+  ScalarType dtype = ScalarType::Undefined;  // of the value; Cast converts in[0] to it
+  Op op = Op::kCount;      // Compute: a pointwise operator; operands are already of the compute type
+  ReduceKind reduce = ReduceKind::Sum;
+  int32_t index = -1;      // Load: operand; Scalar: number of the scalar; Iota: dimension
+  uint64_t bits = 0;       // Constant: bits in `dtype`; Compute pow with one operand: bits of the double exponent
+  int8_t n_in = 0;
+  int32_t in[4] = {-1, -1, -1, -1};  // add, sub: a, b[, alpha]; addcmul, addcdiv: self, t1, t2, value
+  friend bool operator==(const LoopNode&, const LoopNode&) = default;
+};
+
+/// Writes a node to an output operand; Row: a Reduce-only value is written once per row, Column: once per column.
+struct LoopStore {
+  int32_t node, operand;
+  friend bool operator==(const LoopStore&, const LoopStore&) = default;
+};
+
+struct LoopSpec {
+  LoopMode mode = LoopMode::Pointwise;
+  SizeVec sizes;  // outermost first, at least one dimension, collapsed by the caller where it could
+  std::vector<LoopOperand> operands;
+  std::vector<ScalarType> scalars;
+  std::vector<LoopNode> nodes;
+  std::vector<LoopStore> stores;
+  friend bool operator==(const LoopSpec&, const LoopSpec&) = default;
+};
+
+/// Readable listing for logs and dumps.
+std::string to_string(const LoopSpec& spec);
+/// Short name made of the operators, e.g. "sin_cos_add"; unique names are the program's business.
+std::string kernel_name(const LoopSpec& spec);
+/// Whether the emitter takes this pointwise operator in this compute type.
+bool can_emit(Op op, ScalarType compute);
+
+}  // namespace sinter::codegen

@@ -1,0 +1,38 @@
+// Ambient state of a thread that is part of every operator's identity: one word.
+#pragma once
+#include <cstdint>
+#include "../runtime/dtype.h"
+
+namespace sinter {
+
+namespace ambient {
+inline constexpr uint32_t kGradMode = 1, kInferenceMode = 2, kDefaultDouble = 4, kDeterministic = 8;
+inline constexpr int kOptionsShift = 8;   // 8 bits of compile() options (fullgraph, ...)
+inline constexpr int kMxcsrShift = 16;    // 16 bits: MXCSR as it was when the frame opened
+/// Grad mode is on by default, as in PyTorch.
+extern constinit thread_local uint32_t word __attribute__((tls_model("initial-exec")));
+}  // namespace ambient
+
+inline bool grad_mode() { return ambient::word & ambient::kGradMode; }
+inline bool inference_mode() { return ambient::word & ambient::kInferenceMode; }
+inline ScalarType default_dtype() { return ambient::word & ambient::kDefaultDouble ? kDouble : kFloat; }
+/// float or double. @throws DtypeError for others.
+void set_default_dtype(ScalarType t);
+
+/// Sets bits of the ambient word for a scope.
+class AmbientGuard {
+ public:
+  AmbientGuard(uint32_t bits, bool on) : previous_(ambient::word) { ambient::word = on ? previous_ | bits : previous_ & ~bits; }
+  ~AmbientGuard() { ambient::word = previous_; }
+  AmbientGuard(const AmbientGuard&) = delete;
+  AmbientGuard& operator=(const AmbientGuard&) = delete;
+
+ private:
+  uint32_t previous_;
+};
+
+/// torch::NoGradGuard, torch::AutoGradMode, c10::InferenceMode.
+struct NoGradGuard : AmbientGuard { NoGradGuard() : AmbientGuard(ambient::kGradMode, false) {} };
+struct AutoGradMode : AmbientGuard { explicit AutoGradMode(bool on) : AmbientGuard(ambient::kGradMode, on) {} };
+
+}  // namespace sinter

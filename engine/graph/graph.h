@@ -1,0 +1,63 @@
+// The graph of a region: SSA over tensors, same vocabulary as eager, owned by value, printable, editable.
+#pragma once
+#include <string>
+#include <vector>
+#include "../../runtime/loc.h"
+#include "../../runtime/ops/op_call.h"
+
+namespace sinter {
+
+using ValueId = int32_t;
+
+/// A scalar operand of a node: a runtime input of the region, or a constant made by a pass.
+struct ScalarRef {
+  int32_t input = -1;  // number of the region's value scalar, or -1
+  Scalar constant;
+  friend bool operator==(const ScalarRef&, const ScalarRef&) = default;
+};
+
+/// One value and the operator that makes it. Input nodes stand for region inputs. Views are nodes without memory.
+struct GraphNode {
+  enum class Kind : uint8_t { Input, Op, Iota } kind = Kind::Op;
+  Op op = Op::kCount;
+  uint8_t flags = 0;
+  std::vector<ValueId> in;   // -1 = undefined operand
+  uint64_t attr = 0;
+  std::vector<int64_t> ints;
+  std::vector<ScalarRef> scalars;
+  TensorMeta meta;           // views: offset relative to the base value's first element
+  ScalarType compute = ScalarType::Undefined;
+  int32_t input = -1;        // Kind::Input: number of the region input
+  int32_t event = -1;        // the event it came from (source lines), -1 if a pass made it of nothing
+  bool dead = false;
+  Loc loc;
+};
+
+/// What must exist after the program has run.
+struct GraphOutput {
+  ValueId value = -1;
+  int32_t slot = -1;         // region slot whose storage receives it
+  int32_t input = -1;        // write-back: number of the region input whose memory receives it, else -1
+};
+
+/// Nodes in execution order; ids are indices and stay valid under edits (erased nodes are marked dead).
+class Graph {
+ public:
+  std::vector<GraphNode> nodes;
+  std::vector<GraphOutput> outputs;
+  std::vector<ScalarType> scalars;
+  std::string name;
+
+  ValueId add(GraphNode node) {
+    nodes.push_back(std::move(node));
+    return static_cast<ValueId>(nodes.size()) - 1;
+  }
+  void replace_all_uses(ValueId from, ValueId to);
+  std::vector<int32_t> use_counts() const;  // per value, outputs included
+  /// FX-like listing: "%5 = add(%3, %4) : f32[10, 5]  # model.cpp:12".
+  std::string str() const;
+  /// Throws Error naming the node when an invariant is broken (order, operand ranges, dtypes, shapes by infer).
+  void verify() const;
+};
+
+}  // namespace sinter

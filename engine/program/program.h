@@ -1,0 +1,49 @@
+// What a region becomes: kernels and eager steps in order, one arena for temporaries, output slots.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+#include "../frame/region.h"
+#include "../graph/graph.h"
+
+namespace sinter {
+
+/// One kernel or eager call of a program, for explain() and dumps.
+struct ProgramStep {
+  std::string name;        // "sin_cos_add", or "mm (eager kernel)"
+  std::string assembly;    // filled on demand
+};
+
+/// Immutable and shared by threads; all state of a run is in Launch and on the stack.
+class Program {
+ public:
+  virtual ~Program() = default;
+
+  /// Everything a run reads and writes.
+  struct Launch {
+    void* const* inputs;          // address of each region input's first element
+    const Scalar* scalars;        // the region's value scalars
+    Storage* const* outputs;      // one per `output_bytes`, without bytes: get theirs here
+  };
+  /// Allocates all outputs and temporaries, then runs. @throws OutOfMemoryError before the first write, state unchanged.
+  virtual void run(const Launch& launch) const = 0;
+
+  /// Bytes of each live-out storage, in the order of Region::live.
+  std::vector<int64_t> output_bytes;
+  int64_t arena_bytes = 0;
+  int n_kernels = 0, n_eager = 0;
+  double compile_us = 0;
+  Graph graph;                    // after the passes; kept for explanation
+
+  virtual std::string str() const = 0;                      // the plan, one step per line
+  virtual std::vector<ProgramStep> steps() const = 0;
+  /// Annotated assembly of each kernel: graph node and source line in front of its instructions.
+  virtual std::vector<std::pair<std::string, std::string>> assembly() const = 0;
+};
+
+/// Compiles a region. Null when it cannot be expressed as a program (writes through partial views, overlapping inputs,
+/// no executable memory): the caller interprets the events with eager kernels, which is always right.
+/// Equal regions (all typed bits, live set, ISA) share one program.
+std::shared_ptr<const Program> compile_region(const Region& region);
+
+}  // namespace sinter

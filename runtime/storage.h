@@ -1,0 +1,67 @@
+// The bytes behind tensors, and whether they exist yet.
+#pragma once
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include "frame_base.h"
+
+namespace sinter {
+
+/// A block of memory shared by a tensor and its views. States:
+///   materialised  data() is the newest value; pending_in == null
+///   pending       the newest value exists only as an event of the frame `pending_in`; data may be null
+///   borrowed      memory of the user's (from_blob): may overlap other borrowed storages
+///   failed        the program that should have written it failed; reading throws FailedRegionError
+/// Whether it is exposed (a mutable pointer was handed out inside a frame) is known to the frame.
+class Storage {
+ public:
+  enum Flag : uint8_t { kBorrowed = 1, kFailed = 2, kHuge = 4 };
+
+  /// Allocates `nbytes` (64-byte aligned, uninitialised). Throws OutOfMemoryError.
+  static Storage* allocate(size_t nbytes);
+  /// A storage without bytes, to be filled later (pending results).
+  static Storage* empty();
+  /// Wraps foreign memory; `deleter` (may be null) runs when the last reference goes.
+  static Storage* borrow(void* data, size_t nbytes, std::function<void(void*)> deleter);
+
+  void retain() { refs_.fetch_add(1, std::memory_order_relaxed); }
+  void release() {
+    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
+  }
+
+  /// Gives a storage without bytes its memory. Throws OutOfMemoryError; the storage is unchanged then.
+  void acquire_bytes(size_t nbytes);
+  void release_bytes() noexcept;
+
+  /// The address, bringing a pending value into being first.
+  void* bytes(Loc loc = {}) {
+    if (FrameBase* f = pending_in.load(std::memory_order_relaxed); f != nullptr || (flags & kFailed)) [[unlikely]] settle(loc);
+    return data;
+  }
+  bool is_pending() const { return pending_in.load(std::memory_order_relaxed) != nullptr; }
+
+  void* data = nullptr;
+  size_t nbytes = 0;
+  std::atomic<FrameBase*> pending_in{nullptr};
+  /// Autograd version: bumped by every in-place operator, shared by a tensor and its views, as in PyTorch.
+  std::atomic<uint32_t> version{0};
+  /// Bumped by every write to the bytes; the frame compares it between binding and close.
+  std::atomic<uint32_t> writes{0};
+  uint8_t flags = 0;
+
+  static void* operator new(size_t n);
+  static void operator delete(void* p);
+
+ private:
+  friend struct Placeholder;
+  Storage() = default;
+  ~Storage() = default;
+  void settle(Loc loc);
+  void destroy();
+
+  std::atomic<int32_t> refs_{1};
+  std::function<void(void*)>* deleter_ = nullptr;
+};
+
+}  // namespace sinter
