@@ -15,7 +15,12 @@ class IntArrayRef {
   constexpr IntArrayRef() = default;
   constexpr IntArrayRef(const int64_t* p, size_t n) : data_(p), size_(n) {}
   constexpr IntArrayRef(const int64_t& one) : data_(&one), size_(1) {}
+#pragma GCC diagnostic push
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Winit-list-lifetime"  // a view of a call's argument list
+#endif
   constexpr IntArrayRef(std::initializer_list<int64_t> l) : data_(l.begin()), size_(l.size()) {}
+#pragma GCC diagnostic pop
   IntArrayRef(const std::vector<int64_t>& v) : data_(v.data()), size_(v.size()) {}
   constexpr const int64_t* data() const { return data_; }
   constexpr size_t size() const { return size_; }

@@ -49,6 +49,9 @@ class Storage {
   /// Bumped by every write to the bytes; the frame compares it between binding and close.
   std::atomic<uint32_t> writes{0};
   uint8_t flags = 0;
+  /// Serial of the frame in which an operator touching this storage ends its region at once: memory borrowed inside
+  /// the frame (a local array may die before the frame) or exposed by a mutable pointer.
+  uint32_t immediate_in_frame = 0;
 
   static void* operator new(size_t n);
   static void operator delete(void* p);

@@ -1,0 +1,85 @@
+// Eager execution: infer, allocate, run the kernel.
+#include <vector>
+#include "../runtime/kernels/kernel.h"
+#include "eager.h"
+
+namespace sinter {
+namespace {
+
+TensorView view_of(TensorImpl* t, Loc loc) {
+  if (t == nullptr) return {};
+  return {t->data(loc), t->dtype(), t->sizes, t->strides};
+}
+
+/// Operands of a kernel call: on the stack for the usual few, on the heap for a long cat.
+class KernelCall {
+ public:
+  KernelCall(const OpCall& call, TensorImpl* out) {
+    TensorView* views = few_;
+    if (call.n_in > kFew) {
+      many_.resize(call.n_in);
+      views = many_.data();
+    }
+    for (int i = 0; i < call.n_in; ++i) views[i] = view_of(call.in[i], call.loc);
+    args.op = call.op;
+    args.flags = call.flags;
+    args.n_scalars = call.n_scalars;
+    args.attr = call.attr;
+    args.ints = call.ints;
+    args.scalars = call.scalars;
+    args.in = {views, call.n_in};
+    if (op_info(call.op).kind == OpKind::Pointwise) args.compute = compute_dtype(call, default_dtype());
+    if (out != nullptr) args.out = {static_cast<char*>(out->storage->data) + out->offset * static_cast<int64_t>(element_size(out->dtype())),
+                                    out->dtype(), out->sizes, out->strides};
+  }
+  KernelArgs args;
+
+ private:
+  static constexpr int kFew = 8;
+  TensorView few_[kFew];
+  std::vector<TensorView> many_;
+};
+
+bool overlap_free_inplace(const OpCall& call) { return call.has(kInplace) || call.op == Op::copy_ || call.op == Op::fill_; }
+
+}  // namespace
+
+void run_eager_into(const OpCall& call, TensorImpl* out) {
+  KernelCall k(call, out);
+  run_kernel(k.args);
+}
+
+void check_call_values(const OpCall& call) {
+  KernelCall k(call, nullptr);
+  check_values(k.args);
+}
+
+Tensor run_eager(const OpCall& call) {
+  const TensorMeta meta = infer(call, default_dtype());
+  if (is_view(call.op)) {
+    TensorImpl* base = call.in[0];
+    base->storage->retain();
+    return Tensor::adopt(new TensorImpl(meta.dtype, meta.sizes, meta.strides, meta.offset, base->storage));
+  }
+  if (op_info(call.op).checked) check_call_values(call);
+  if (overlap_free_inplace(call)) {
+    TensorImpl* self = call.in[0];
+    self->data(call.loc);  // a value pending elsewhere comes into being (or says so) before anything is written
+    run_eager_into(call, self);
+    bump_version(self);
+    return Tensor::share(self);
+  }
+  // Operands first: a pending one may throw, and nothing must have been allocated for naught.
+  for (TensorImpl* t : call.operands())
+    if (t != nullptr) t->data(call.loc);
+  const int64_t numel = numel_of(meta.sizes);
+  int64_t nbytes = 0;
+  if (__builtin_mul_overflow(numel, static_cast<int64_t>(element_size(meta.dtype)), &nbytes))
+    raise<ShapeError>("{}: the result {} needs more than 2^63 bytes", describe(call), to_string(meta.sizes));
+  Tensor result = Tensor::adopt(
+      new TensorImpl(meta.dtype, meta.sizes, meta.strides, 0, Storage::allocate(static_cast<size_t>(nbytes))));
+  run_eager_into(call, result.impl());
+  return result;
+}
+
+}  // namespace sinter

@@ -1,0 +1,171 @@
+#include "allocator.h"
+#include <sys/mman.h>
+#include <atomic>
+#include <bit>
+#include <cstdlib>
+#include <mutex>
+#include <utility>
+#include <vector>
+#include "error.h"
+
+namespace sinter {
+namespace {
+
+constexpr size_t kAlign = 64;
+constexpr size_t kLargest = size_t{1} << 46;      // beyond any machine: refused before the system is asked
+constexpr size_t kSmallLimit = size_t{1} << 16;   // below: thread-local lists
+constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kMostCachedLarge = size_t{1} << 30;
+
+// Size classes: multiples of 64 up to 512, then eight steps to each power of two.
+size_t round_to_class(size_t n) {
+  if (n <= 512) return n == 0 ? kAlign : (n + kAlign - 1) & ~(kAlign - 1);
+  const size_t step = std::bit_floor(n - 1) / 8;
+  return (n + step - 1) & ~(step - 1);
+}
+int class_index(size_t rounded) {
+  if (rounded <= 512) return static_cast<int>(rounded / kAlign) - 1;  // 0..7
+  const size_t base = std::bit_floor(rounded - 1);
+  return 8 + (std::countr_zero(base) - 9) * 8 + static_cast<int>((rounded - base) / (base / 8)) - 1;
+}
+constexpr int kClasses = 8 + 40 * 8;
+
+std::atomic<int64_t> g_fail_countdown{0};
+thread_local int64_t t_allocated = 0;
+
+struct Block {
+  Block* next;
+};
+
+struct LargeCache {
+  std::mutex mutex;
+  std::vector<void*> lists[kClasses];
+  size_t bytes = 0;
+};
+LargeCache& large_cache() {
+  static auto* cache = new LargeCache();  // never destroyed: tensors may outlive static destruction
+  return *cache;
+}
+
+void* system_allocate(size_t n) {
+  if (n < kHugePage) return std::aligned_alloc(kAlign, n);
+  // Huge pages need 2 MiB alignment; page faults are most of the cost of a large result otherwise.
+  void* p = std::aligned_alloc(kHugePage, (n + kHugePage - 1) & ~(kHugePage - 1));
+  if (p != nullptr) madvise(p, n, MADV_HUGEPAGE);
+  return p;
+}
+
+struct SmallCache {
+  static constexpr int kSmallClasses = 8 + 7 * 8 + 1;
+  static constexpr uint32_t kMost = 512;
+  Block* heads[kSmallClasses] = {};
+  uint32_t counts[kSmallClasses] = {};
+  bool closed = false;
+  ~SmallCache() {
+    closed = true;
+    clear();
+  }
+  void clear() {
+    for (int c = 0; c < kSmallClasses; ++c) {
+      while (heads[c] != nullptr) std::free(std::exchange(heads[c], heads[c]->next));
+      counts[c] = 0;
+    }
+  }
+};
+thread_local SmallCache t_small;
+
+void* allocate_large(size_t rounded, int cls) {
+  LargeCache& cache = large_cache();
+  {
+    std::lock_guard lock(cache.mutex);
+    if (!cache.lists[cls].empty()) {
+      void* p = cache.lists[cls].back();
+      cache.lists[cls].pop_back();
+      cache.bytes -= rounded;
+      return p;
+    }
+  }
+  void* p = system_allocate(rounded);
+  if (p == nullptr) {
+    release_cached_memory();
+    p = system_allocate(rounded);
+  }
+  return p;
+}
+
+bool allocation_must_fail() {
+  if (g_fail_countdown.load(std::memory_order_relaxed) == 0) [[likely]] return false;
+  return g_fail_countdown.fetch_sub(1) == 1;
+}
+
+}  // namespace
+
+void* allocate_bytes(size_t nbytes) {
+  if (nbytes > kLargest || allocation_must_fail()) [[unlikely]]
+    raise<OutOfMemoryError>("out of memory: {} bytes for a tensor", nbytes);
+  const size_t rounded = round_to_class(nbytes);
+  t_allocated += static_cast<int64_t>(rounded);
+#if !defined(__SANITIZE_ADDRESS__)
+  const int cls = class_index(rounded);
+  if (rounded <= kSmallLimit) [[likely]] {
+    if (Block* b = t_small.heads[cls]) {
+      t_small.heads[cls] = b->next;
+      --t_small.counts[cls];
+      return b;
+    }
+  } else if (void* p = allocate_large(rounded, cls)) {
+    return p;
+  }
+#endif
+  void* p = system_allocate(rounded);
+  if (p == nullptr) raise<OutOfMemoryError>("out of memory: {} bytes for a tensor", nbytes);
+  return p;
+}
+
+void free_bytes(void* p, size_t nbytes) noexcept {
+  if (p == nullptr) return;
+#if !defined(__SANITIZE_ADDRESS__)
+  const size_t rounded = round_to_class(nbytes);
+  const int cls = class_index(rounded);
+  if (rounded <= kSmallLimit) {
+    if (!t_small.closed && t_small.counts[cls] < SmallCache::kMost) {
+      t_small.heads[cls] = new (p) Block{t_small.heads[cls]};
+      ++t_small.counts[cls];
+      return;
+    }
+  } else {
+    LargeCache& cache = large_cache();
+    std::lock_guard lock(cache.mutex);
+    if (cache.bytes + rounded <= kMostCachedLarge) {
+      cache.lists[cls].push_back(p);
+      cache.bytes += rounded;
+      return;
+    }
+  }
+#else
+  (void)nbytes;
+#endif
+  std::free(p);
+}
+
+void release_cached_memory() {
+  t_small.clear();
+  LargeCache& cache = large_cache();
+  std::lock_guard lock(cache.mutex);
+  for (auto& list : cache.lists) {
+    for (void* p : list) std::free(p);
+    list.clear();
+  }
+  cache.bytes = 0;
+}
+
+MemoryStats memory_stats() {
+  std::lock_guard lock(large_cache().mutex);
+  return {static_cast<int64_t>(large_cache().bytes), t_allocated};
+}
+
+int64_t thread_allocated_bytes() { return t_allocated; }
+
+void fail_allocation_after(int64_t n) { g_fail_countdown.store(n); }
+
+}  // namespace sinter

@@ -1,0 +1,64 @@
+#include "storage.h"
+#include "allocator.h"
+#include "error.h"
+#include "object_cache.h"
+
+namespace sinter {
+
+constinit thread_local FrameBase* current_frame = nullptr;
+
+namespace {
+using StorageCache = ObjectCache<Storage, sizeof(Storage)>;
+}
+
+void* Storage::operator new(size_t) { return StorageCache::take(); }
+void Storage::operator delete(void* p) { StorageCache::give(p); }
+
+Storage* Storage::empty() { return new Storage(); }
+
+Storage* Storage::allocate(size_t nbytes) {
+  void* p = allocate_bytes(nbytes);  // before the object: a throw leaves nothing behind
+  Storage* s = new Storage();
+  s->data = p;
+  s->nbytes = nbytes;
+  return s;
+}
+
+Storage* Storage::borrow(void* data, size_t nbytes, std::function<void(void*)> deleter) {
+  Storage* s = new Storage();
+  s->data = data;
+  s->nbytes = nbytes;
+  s->flags = kBorrowed;
+  if (deleter) s->deleter_ = new std::function<void(void*)>(std::move(deleter));
+  return s;
+}
+
+void Storage::acquire_bytes(size_t n) {
+  data = allocate_bytes(n);
+  nbytes = n;
+}
+
+void Storage::release_bytes() noexcept {
+  if (data != nullptr && !(flags & kBorrowed)) free_bytes(data, nbytes);
+  data = nullptr;
+  nbytes = 0;
+}
+
+void Storage::settle(Loc loc) {
+  if (FrameBase* f = pending_in.load(std::memory_order_acquire)) f->materialise(*this, loc);
+  if (flags & kFailed)
+    raise<FailedRegionError>("this tensor is the result of a compiled region that failed; its value does not exist ({}:{})",
+                             loc.file, loc.line);
+}
+
+void Storage::destroy() {
+  if (deleter_ != nullptr) {
+    (*deleter_)(data);
+    delete deleter_;
+  } else {
+    release_bytes();
+  }
+  delete this;
+}
+
+}  // namespace sinter
