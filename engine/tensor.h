@@ -29,7 +29,7 @@ constexpr TensorOptions dtype(ScalarType t) { return TensorOptions(t); }
 /// A reference-counted handle to a tensor; an empty handle is `undefined`. Copies share the tensor.
 class Tensor {
  public:
-  Tensor() = default;
+  Tensor() : impl_(nullptr) {}
   Tensor(const Tensor& o) : impl_(o.impl_) { if (impl_) impl_->retain(); }
   Tensor(Tensor&& o) noexcept : impl_(std::exchange(o.impl_, nullptr)) {}
   Tensor& operator=(const Tensor& o) { Tensor(o).swap(*this); return *this; }
@@ -101,7 +101,7 @@ class Tensor {
   const void* const_data(ScalarType t, Loc loc) const;
   void* mutable_data(ScalarType t, Loc loc) const;
 
-  TensorImpl* impl_ = nullptr;
+  TensorImpl* impl_;
 };
 
 struct Arg {

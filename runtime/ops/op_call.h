@@ -19,9 +19,9 @@ struct OpCall {
   uint16_t n_in = 0;
   TensorImpl* const* in = nullptr;  // an entry may be null: undefined (no bias)
   uint64_t attr = 0;                // structural, compared by bits
-  IntArrayRef ints;                 // structural: sizes, dims, bounds
-  Scalar scalars[kMaxScalars];      // values: compared by type only
-  Loc loc;
+  IntArrayRef ints = {};            // structural: sizes, dims, bounds
+  Scalar scalars[kMaxScalars] = {};  // values: compared by type only
+  Loc loc = {};
 
   bool has(CallFlag f) const { return flags & f; }
   std::span<TensorImpl* const> operands() const { return {in, n_in}; }
