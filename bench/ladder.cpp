@@ -1,0 +1,91 @@
+// The ladder on sinter: eager and compiled, same workloads, same inputs.
+#include <sinter/nn.h>
+#include <sinter/optim.h>
+#include <sinter/sinter.h>
+#define BENCH_API sinter
+#include <string>
+#include "cold.h"
+#include "rows.h"
+#include "suites.h"
+
+namespace bench {
+namespace {
+
+/// A compiled object for the row; calls it as the user would.
+template <class Row>
+auto compile_row(Row& row) {
+  return sinter::compile([&row](const Tensor& x, const Tensor& y) { return row(x, y); });
+}
+
+template <class Row>
+void run_eager(benchmark::State& state, bool needs_grad) {
+  with_grad_mode(needs_grad, [&] {
+    Row& row = shared_row<Row>();
+    time_calls(state, row, row);
+  });
+}
+
+template <class Row>
+void run_compiled(benchmark::State& state, bool needs_grad) {
+  with_grad_mode(needs_grad, [&] {
+    Row& row = shared_row<Row>();
+    auto f = compile_row(row);
+    time_calls(state, row, f);
+  });
+}
+
+/// One call right after 4 MiB of other memory were written: what a program that does other work in between sees.
+template <class Row>
+void run_compiled_cold(benchmark::State& state, bool needs_grad) {
+  with_grad_mode(needs_grad, [&] {
+    Row& row = shared_row<Row>();
+    auto f = compile_row(row);
+    for (int i = 0; i < 3; ++i) f(row.x, row.y);
+    for (auto _ : state) state.SetIterationTime(cold_call_seconds([&] { return f(row.x, row.y); }));
+  });
+}
+
+/// What compiling costs: the first call of a fresh object with empty caches, less a later call.
+template <class Row>
+void run_compile(benchmark::State& state, bool needs_grad) {
+  with_grad_mode(needs_grad, [&] {
+    Row& row = shared_row<Row>();
+    row(row.x, row.y);  // first touch of memory is not compilation
+    for (auto _ : state) {
+      sinter::reset();
+      auto f = compile_row(row);
+      const double first = call_seconds([&] { return f(row.x, row.y); });
+      double later = first;
+      for (int i = 0; i < 3; ++i) later = std::min(later, call_seconds([&] { return f(row.x, row.y); }));
+      state.SetIterationTime(first - later);
+    }
+  });
+}
+
+struct Register {
+  template <class Row>
+  void operator()(const char* name, bool needs_grad) const {
+    const std::string row = name;
+    benchmark::RegisterBenchmark((row + "/eager").c_str(), run_eager<Row>, needs_grad)->Unit(benchmark::kMicrosecond);
+    benchmark::RegisterBenchmark((row + "/compiled").c_str(), run_compiled<Row>, needs_grad)->Unit(benchmark::kMicrosecond);
+    if (row == "sincos_100" || row == "seedmlp_b4" || row == "train_seed_sgd") {
+      benchmark::RegisterBenchmark((row + "/compiled_cold").c_str(), run_compiled_cold<Row>, needs_grad)
+          ->UseManualTime()
+          ->Iterations(1000)
+          ->Unit(benchmark::kMicrosecond);
+    }
+    benchmark::RegisterBenchmark(("compile_us/" + row).c_str(), run_compile<Row>, needs_grad)
+        ->UseManualTime()
+        ->Iterations(5)
+        ->Unit(benchmark::kMicrosecond);
+  }
+};
+
+}  // namespace
+
+void register_ladder() {
+  sinter::manual_seed(0);
+  each_row(Register());
+}
+
+}  // namespace bench
