@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Builds sinter and runs every test; ends in ctest's summary.
+#   tests/run.sh [--sanitize | --no-sanitize]
+# --sanitize also runs the tests that touch memory most under AddressSanitizer and UndefinedBehaviorSanitizer (default: when
+# CI is set). Missing Debian packages are installed first; as a plain user without sudo they have to be there.
+set -euo pipefail
+top=$(cd "$(dirname "$0")/.." && pwd)
+cd "$top"
+sanitize=${CI:+yes}
+case "${1:-}" in
+  "") ;;
+  --sanitize) sanitize=yes ;;
+  --no-sanitize) sanitize="" ;;
+  *) sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+esac
+
+# Tests whose code handles memory, threads or generated code: the ones worth the slow build.
+sanitized='^(storage|allocator|frame|trie|guards|breaks|close|threads|compiled|program|graph|autograd|views|inplace|functions|nn|optim)_test$'
+
+# Configures and builds quietly: the whole log is shown only when it fails.
+build() {
+  local preset=$1 log="build/$1.log"
+  shift
+  mkdir -p build
+  echo "building $preset"
+  { cmake --preset "$preset" "${options[@]}" && cmake --build --preset "$preset" "$@"; } >"$log" 2>&1 || { cat "$log"; exit 1; }
+}
+
+source tests/packages.sh
+ensure_packages
+options=(-DSINTER_BUILD_BENCH=ON)
+build release
+ctest --test-dir build/release -j2 --output-on-failure
+
+if [ -n "$sanitize" ]; then
+  options=(-DSINTER_BUILD_BENCH=OFF)
+  targets=$(cd tests && ls -- *_test.cpp | sed 's/\.cpp$//' | grep -E "$sanitized")
+  build asan-ubsan --target $targets
+  ctest --test-dir build/asan-ubsan -j2 --output-on-failure -R "$sanitized"
+fi
