@@ -75,6 +75,7 @@ report "$(upward_includes)"
 libraries=("$@")
 if [ ${#libraries[@]} -gt 0 ]; then
   [ ${#libraries[@]} -eq ${#storeys[@]} ] || { echo "expected ${#storeys[@]} libraries" >&2; exit 2; }
+  for library in "${libraries[@]}"; do [ -s "$library" ] || { echo "no such library: $library" >&2; exit 2; }; done
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
   for ((i = 0; i < ${#libraries[@]}; ++i)); do report "$(upward_links "$i" "$work")"; done
