@@ -1,0 +1,26 @@
+#include "set_data.h"
+
+namespace sinter::detail {
+
+void set_data(const Tensor& target, const Tensor& source, Loc loc) {
+  TensorImpl* t = target.impl();
+  TensorImpl* s = source.impl();
+  // A region that has bound the old memory must not see the new: both get their bytes, which closes it.
+  if (current_frame) {
+    (void)target.data_ptr(loc);
+    (void)source.data_ptr(loc);
+  }
+  s->storage->retain();
+  Storage* old = std::exchange(t->storage, s->storage);
+  t->offset = s->offset;
+  t->numel = s->numel;
+  t->sizes = s->sizes;
+  t->strides = s->strides;
+  const uint64_t geometry = (0xffull << head::kDtypeShift) | (0xffull << head::kRankShift);
+  const uint64_t wanted = s->head.load(std::memory_order_relaxed) & geometry;
+  t->head.fetch_and(~geometry, std::memory_order_relaxed);
+  t->head.fetch_or(wanted, std::memory_order_relaxed);
+  old->release();
+}
+
+}  // namespace sinter::detail

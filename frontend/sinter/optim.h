@@ -1,0 +1,5 @@
+// Optimizers.
+#pragma once
+#include "../optim/adam.h"
+#include "../optim/optimizer.h"
+#include "../optim/sgd.h"

@@ -1,0 +1,10 @@
+// All of sinter: tensors and their functions, compile(), nn, optim, data.
+#pragma once
+#include "../../engine/ambient.h"
+#include "../../engine/frame/compiled.h"
+#include "../../engine/functions.h"
+#include "../../engine/tensor.h"
+#include "../../runtime/random.h"
+#include "data.h"
+#include "nn.h"
+#include "optim.h"
