@@ -1,4 +1,5 @@
 // argmax and argmin: the first of equal values, the first NaN.
+#include <bit>
 #include "isa/reduce_kernels.h"
 #include "reduce.h"
 #include "scratch.h"
@@ -48,11 +49,9 @@ template <class T> void columns(const T* in, int64_t n, int64_t inner, bool max,
 template <class T> void run_typed(const KernelArgs& args) {
   const TensorView& x = args.in[0];
   const uint32_t dims = reduce_dims(args.attr);
+  const size_t dim = dims == 0 ? 0 : static_cast<size_t>(std::countr_zero(dims));
   int64_t outer = 1, n = 1, inner = 1;
-  for (size_t i = 0; i < x.sizes.size(); ++i) {
-    const bool reduced = dims == 0 || (i < 32 && ((dims >> i) & 1));
-    (reduced ? n : n == 1 && (dims >> i) ? outer : inner) *= x.sizes[i];
-  }
+  for (size_t i = 0; i < x.sizes.size(); ++i) (dims == 0 || i == dim ? n : i < dim ? outer : inner) *= x.sizes[i];
   if (outer * inner * n == 0) return;
   Scratch copied, values;
   DenseOutput dense(args.out);

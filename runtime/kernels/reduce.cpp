@@ -97,7 +97,8 @@ bool is_last(const ReduceSpace& s, const Step& st) {
 
 /// Calls body(offset, index) for every index of dimensions [0, n) in row-major order.
 template <class Body> void for_each_offset(const ReduceSpace& s, int n, Body body) {
-  int64_t at[kMaxRank] = {};
+  int64_t at[kMaxRank];
+  std::fill_n(at, n, 0);
   int64_t offset = 0;
   for (int64_t index = 0;; ++index) {
     body(offset, index);

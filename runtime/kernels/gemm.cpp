@@ -1,0 +1,146 @@
+#include "isa/gemm_kernels.h"
+#include "../cpu.h"
+#include "pointwise.h"
+#include "run_kernel.h"
+#include "scratch.h"
+
+namespace sinter {
+
+namespace {
+
+#define SINTER_BY_LEVEL(table) isa() == Isa::Avx512 ? v4::table : isa() == Isa::Avx2 ? v3::table : v2::table
+template <class T> const GemmKernels<T>& gemm_kernels();
+template <> const GemmKernels<float>& gemm_kernels<float>() { return SINTER_BY_LEVEL(kGemmFloat); }
+template <> const GemmKernels<double>& gemm_kernels<double>() { return SINTER_BY_LEVEL(kGemmDouble); }
+#undef SINTER_BY_LEVEL
+
+/// Sizes and operands of one product or of a batch of equal ones.
+template <class T> struct Product {
+  int64_t batch = 1, m = 1, n = 1, k = 1;
+  MatrixRef<T> a{}, b{}, bias{};
+  int64_t a_batch = 0, b_batch = 0;
+  T alpha = 1, beta = 0;
+};
+
+/// Both strides as the kernels take them: one is 1, or its dimension has size 1.
+template <class T> bool takes(const MatrixRef<T>& r, int64_t rows, int64_t cols) {
+  return r.col_stride == 1 || r.row_stride == 1 || rows == 1 || cols == 1;
+}
+
+/// The last two dimensions of `v` as a matrix; copied to `scratch` when its strides do not fit. `batch` (may be null)
+/// receives the stride of the first dimension.
+template <class T> MatrixRef<T> matrix_of(const TensorView& v, Scratch& scratch, int64_t* batch) {
+  const size_t d = v.sizes.size() - 2;
+  MatrixRef<T> r{v.as<const T>(), v.strides[d], v.strides[d + 1]};
+  if (batch) *batch = v.strides[0];
+  if (takes(r, v.sizes[d], v.sizes[d + 1])) return r;
+  r = {static_cast<const T*>(dense_input(v, v.dtype, scratch)), v.sizes[d + 1], 1};
+  if (batch) *batch = v.sizes[d] * v.sizes[d + 1];
+  return r;
+}
+
+/// x[*, in] as a matrix of rows: by strides when its leading dimensions collapse, else copied.
+template <class T> MatrixRef<T> rows_of(const TensorView& x, Scratch& scratch) {
+  const size_t last = x.sizes.size() - 1;
+  MatrixRef<T> r{x.as<const T>(), x.sizes[last], x.strides[last]};
+  int64_t count = 1;  // rows collapsed so far
+  bool fits = true;
+  for (size_t i = last; i-- > 0;) {
+    if (x.sizes[i] == 1) continue;
+    if (count == 1) r.row_stride = x.strides[i];
+    else fits &= x.strides[i] == r.row_stride * count;
+    count *= x.sizes[i];
+  }
+  if (fits && takes(r, count, x.sizes[last])) return r;
+  return {static_cast<const T*>(dense_input(x, x.dtype, scratch)), x.sizes[last], 1};
+}
+
+template <class T> MatrixRef<T> bias_of(const TensorView& v) {
+  const size_t rank = v.sizes.size();
+  MatrixRef<T> r{v.as<const T>(), 0, 0};
+  if (rank > 0 && v.sizes[rank - 1] != 1) r.col_stride = v.strides[rank - 1];
+  if (rank > 1 && v.sizes[rank - 2] != 1) r.row_stride = v.strides[rank - 2];
+  return r;
+}
+
+/// int64: wraps around, as the sum of products modulo 2^64.
+void multiply(const Product<int64_t>& p, int64_t* c) {
+  for (int64_t i = 0; i < p.m; ++i) {
+    for (int64_t j = 0; j < p.n; ++j) {
+      uint64_t sum = 0;
+      for (int64_t q = 0; q < p.k; ++q)
+        sum += static_cast<uint64_t>(p.a.data[i * p.a.row_stride + q * p.a.col_stride]) *
+               static_cast<uint64_t>(p.b.data[q * p.b.row_stride + j * p.b.col_stride]);
+      sum *= static_cast<uint64_t>(p.alpha);
+      if (p.beta != 0)
+        sum += static_cast<uint64_t>(p.beta) *
+               static_cast<uint64_t>(p.bias.data[i * p.bias.row_stride + j * p.bias.col_stride]);
+      c[i * p.n + j] = static_cast<int64_t>(sum);
+    }
+  }
+}
+
+template <class T> void multiply(const Product<T>& p, T* c) {
+  const GemmKernels<T>& kernels = gemm_kernels<T>();
+  if (p.k == 0) {
+    for (int64_t i = 0; i < p.m * p.n; ++i) c[i] = 0;
+  } else {
+    kernels.product(p.m, p.n, p.k, p.a, p.b, c);
+  }
+  if (p.alpha != 1 || p.beta != 0) kernels.add_bias(p.m, p.n, c, p.alpha, p.beta, p.bias);
+}
+
+template <class T> void run_typed(const KernelArgs& args) {
+  Product<T> p;
+  Scratch a_copy, b_copy;
+  const std::span<const TensorView> in = args.in;
+  const size_t first = args.op == Op::addmm ? 1 : 0;
+  const TensorView &a = in[first], &b = in[first + 1];
+  if (args.out.numel() == 0) return;
+  if (args.op == Op::linear) {
+    const size_t last = a.sizes.size() - 1;
+    p.k = a.sizes[last];
+    p.n = b.sizes[0];
+    p.m = args.out.numel() / p.n;
+    p.a = rows_of<T>(a, a_copy);
+    const MatrixRef<T> w = matrix_of<T>(b, b_copy, nullptr);
+    p.b = {w.data, w.col_stride, w.row_stride};
+    if (in.size() > 2 && in[2].data) {
+      p.bias = bias_of<T>(in[2]);
+      p.beta = 1;
+    }
+  } else {
+    const size_t d = a.sizes.size() - 2;
+    p.batch = d ? a.sizes[0] : 1;
+    p.m = a.sizes[d];
+    p.k = a.sizes[d + 1];
+    p.n = b.sizes[d + 1];
+    p.a = matrix_of<T>(a, a_copy, d ? &p.a_batch : nullptr);
+    p.b = matrix_of<T>(b, b_copy, d ? &p.b_batch : nullptr);
+  }
+  if (args.op == Op::addmm) {
+    p.bias = bias_of<T>(in[0]);
+    p.beta = args.n_scalars > 0 ? args.scalars[0].to<T>() : T(1);
+    p.alpha = args.n_scalars > 1 ? args.scalars[1].to<T>() : T(1);
+  }
+  DenseOutput out(args.out, first ? in[0].data : nullptr);
+  T* c = static_cast<T*>(out.data());
+  for (int64_t i = 0; i < p.batch; ++i, c += p.m * p.n) {
+    multiply(p, c);
+    p.a.data += p.a_batch;
+    p.b.data += p.b_batch;
+  }
+  out.finish();
+}
+
+}  // namespace
+
+void run_gemm(const KernelArgs& args) {
+  switch (args.out.dtype) {
+    case ScalarType::Float: return run_typed<float>(args);
+    case ScalarType::Double: return run_typed<double>(args);
+    default: return run_typed<int64_t>(args);
+  }
+}
+
+}  // namespace sinter

@@ -1,0 +1,170 @@
+// Matrix products of one element type: register tiles for small ones, Eigen for the others.
+// Included only by files of this folder (see lanes.h).
+#pragma once
+// GCC 12 takes the undefined operand inside AVX-512 intrinsics for a variable of ours (bug 105593).
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#include <Eigen/Core>
+#include <immintrin.h>
+#include "gemm_kernels.h"
+#include "lanes.h"
+
+namespace sinter::SINTER_LEVEL {
+
+// a * b + c, rounded once where the level has the instruction.
+#if defined(SINTER_LEVEL_v4)
+[[gnu::always_inline]] inline Vec<float> mul_add(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm512_fmadd_ps(a, b, c); }
+[[gnu::always_inline]] inline Vec<double> mul_add(Vec<double> a, Vec<double> b, Vec<double> c) { return _mm512_fmadd_pd(a, b, c); }
+#elif defined(SINTER_LEVEL_v3)
+[[gnu::always_inline]] inline Vec<float> mul_add(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm256_fmadd_ps(a, b, c); }
+[[gnu::always_inline]] inline Vec<double> mul_add(Vec<double> a, Vec<double> b, Vec<double> c) { return _mm256_fmadd_pd(a, b, c); }
+#else
+template <class V> [[gnu::always_inline]] inline V mul_add(V a, V b, V c) { return a * b + c; }
+#endif
+
+// The first `count` < width elements of a vector; loads give 0 in the others.
+#if defined(SINTER_LEVEL_v4)
+[[gnu::always_inline]] inline Vec<float> load_part(const float* p, int count) {
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), p);
+}
+[[gnu::always_inline]] inline Vec<double> load_part(const double* p, int count) {
+  return _mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << count) - 1), p);
+}
+[[gnu::always_inline]] inline void store_part(float* p, Vec<float> v, int count) {
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1), v);
+}
+[[gnu::always_inline]] inline void store_part(double* p, Vec<double> v, int count) {
+  _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << count) - 1), v);
+}
+#elif defined(SINTER_LEVEL_v3)
+inline constexpr int kMask32[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+inline constexpr int64_t kMask64[8] = {-1, -1, -1, -1};
+[[gnu::always_inline]] inline __m256i part_mask(const float*, int count) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kMask32 + 8 - count));
+}
+[[gnu::always_inline]] inline __m256i part_mask(const double*, int count) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kMask64 + 4 - count));
+}
+[[gnu::always_inline]] inline Vec<float> load_part(const float* p, int count) { return _mm256_maskload_ps(p, part_mask(p, count)); }
+[[gnu::always_inline]] inline Vec<double> load_part(const double* p, int count) { return _mm256_maskload_pd(p, part_mask(p, count)); }
+[[gnu::always_inline]] inline void store_part(float* p, Vec<float> v, int count) { _mm256_maskstore_ps(p, part_mask(p, count), v); }
+[[gnu::always_inline]] inline void store_part(double* p, Vec<double> v, int count) { _mm256_maskstore_pd(p, part_mask(p, count), v); }
+#else
+template <class T> [[gnu::always_inline]] inline Vec<T> load_part(const T* p, int count) {
+  Vec<T> v{};
+  for (int i = 0; i < count; ++i) v[i] = p[i];
+  return v;
+}
+template <class T> [[gnu::always_inline]] inline void store_part(T* p, Vec<T> v, int count) {
+  for (int i = 0; i < count; ++i) p[i] = v[i];
+}
+#endif
+
+/// An MR x (NV vectors) block of c. `tail`: elements of the last vector that exist, 0 = all. b's rows are ldb apart.
+template <class T, int MR, int NV, bool kTail>
+void tile(int64_t k, MatrixRef<T> a, const T* b, int64_t ldb, T* c, int64_t ldc, int tail) {
+  constexpr int kW = kWidth<T>;
+  Vec<T> acc[MR][NV];
+#pragma GCC unroll 8
+  for (int i = 0; i < MR; ++i) {
+#pragma GCC unroll 2
+    for (int j = 0; j < NV; ++j) acc[i][j] = Vec<T>{};
+  }
+  for (int64_t q = 0; q < k; ++q) {
+    Vec<T> bv[NV];
+#pragma GCC unroll 2
+    for (int j = 0; j < NV; ++j)
+      bv[j] = kTail && j == NV - 1 ? load_part(b + q * ldb + j * kW, tail) : load_vec(b + q * ldb + j * kW);
+#pragma GCC unroll 8
+    for (int i = 0; i < MR; ++i) {
+      const Vec<T> av = splat<T>(a.data[i * a.row_stride + q * a.col_stride]);
+#pragma GCC unroll 2
+      for (int j = 0; j < NV; ++j) acc[i][j] = mul_add(av, bv[j], acc[i][j]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < MR; ++i) {
+#pragma GCC unroll 2
+    for (int j = 0; j < NV; ++j) {
+      T* to = c + i * ldc + j * kW;
+      if (kTail && j == NV - 1) store_part(to, acc[i][j], tail);
+      else store_vec(to, acc[i][j]);
+    }
+  }
+}
+
+/// All rows of one panel of NV vectors.
+template <class T, int NV, bool kTail>
+void panel(int64_t m, int64_t k, MatrixRef<T> a, const T* b, int64_t ldb, T* c, int64_t ldc, int tail) {
+  constexpr int kMost = 8 / NV;
+  const auto next = [&](int rows) {
+    a.data += rows * a.row_stride;
+    c += rows * ldc;
+    m -= rows;
+  };
+  while (m >= kMost) tile<T, kMost, NV, kTail>(k, a, b, ldb, c, ldc, tail), next(kMost);
+  if (NV == 1 && m >= 4) tile<T, 4, NV, kTail>(k, a, b, ldb, c, ldc, tail), next(4);
+  if (m >= 2) tile<T, 2, NV, kTail>(k, a, b, ldb, c, ldc, tail), next(2);
+  if (m >= 1) tile<T, 1, NV, kTail>(k, a, b, ldb, c, ldc, tail);
+}
+
+/// Sum over k in order, one accumulator per element of c. b row-major with rows ldb apart.
+template <class T> void small_product(int64_t m, int64_t n, int64_t k, MatrixRef<T> a, const T* b, int64_t ldb, T* c) {
+  constexpr int kW = kWidth<T>;
+  int64_t j = 0;
+  for (; j + 2 * kW <= n; j += 2 * kW) panel<T, 2, false>(m, k, a, b + j, ldb, c + j, n, 0);
+  const int rest = static_cast<int>(n - j);
+  if (rest > kW) panel<T, 2, true>(m, k, a, b + j, ldb, c + j, n, rest - kW);
+  else if (rest == kW) panel<T, 1, false>(m, k, a, b + j, ldb, c + j, n, 0);
+  else if (rest > 0) panel<T, 1, true>(m, k, a, b + j, ldb, c + j, n, rest);
+}
+
+template <class T, int kOrder>
+using EigenMatrix = Eigen::Map<const Eigen::Matrix<T, -1, -1, kOrder>, 0, Eigen::OuterStride<>>;
+
+template <class T, int kA, int kB>
+[[gnu::noinline]] void eigen_product(int64_t m, int64_t n, int64_t k, MatrixRef<T> a, MatrixRef<T> b, T* c) {
+  const EigenMatrix<T, kA> x(a.data, m, k, Eigen::OuterStride<>(kA == Eigen::RowMajor ? a.row_stride : a.col_stride));
+  const EigenMatrix<T, kB> y(b.data, k, n, Eigen::OuterStride<>(kB == Eigen::RowMajor ? b.row_stride : b.col_stride));
+  Eigen::Map<Eigen::Matrix<T, -1, -1, Eigen::RowMajor>> z(c, m, n);
+  z.noalias() = x * y;
+}
+
+inline constexpr int64_t kSmallProduct = 32 * 1024;  // multiply-adds up to which register tiles beat Eigen's packing
+inline constexpr int64_t kPackBytes = 16 * 1024;     // of b, on the stack
+
+template <class T> void product(int64_t m, int64_t n, int64_t k, MatrixRef<T> a, MatrixRef<T> b, T* c) {
+  const bool a_rows = a.col_stride == 1 || k == 1, b_rows = b.col_stride == 1 || n == 1;
+  if (m * n * k <= kSmallProduct) {
+    if (b_rows) return small_product(m, n, k, a, b.data, b.row_stride, c);
+    if (k * n * static_cast<int64_t>(sizeof(T)) <= kPackBytes) {
+      alignas(64) T packed[kPackBytes / sizeof(T)];
+      for (int64_t q = 0; q < k; ++q)
+        for (int64_t j = 0; j < n; ++j) packed[q * n + j] = b.data[q * b.row_stride + j * b.col_stride];
+      return small_product(m, n, k, a, packed, n, c);
+    }
+  }
+  constexpr int kR = Eigen::RowMajor, kC = Eigen::ColMajor;
+  const auto fn = a_rows ? (b_rows ? eigen_product<T, kR, kR> : eigen_product<T, kR, kC>)
+                         : (b_rows ? eigen_product<T, kC, kR> : eigen_product<T, kC, kC>);
+  fn(m, n, k, a, b, c);
+}
+
+template <class T> void add_bias(int64_t m, int64_t n, T* c, T alpha, T beta, MatrixRef<T> bias) {
+  constexpr int kW = kWidth<T>;
+  for (int64_t i = 0; i < m; ++i, c += n) {
+    const T* p = bias.data + i * bias.row_stride;
+    int64_t j = 0;
+    if (beta == 0) {
+      for (; j < n; ++j) c[j] = alpha * c[j];
+      continue;
+    }
+    if (bias.col_stride == 1) {
+      for (; j + kW <= n; j += kW)
+        store_vec(c + j, splat<T>(alpha) * load_vec(c + j) + splat<T>(beta) * load_vec(p + j));
+    }
+    for (; j < n; ++j) c[j] = alpha * c[j] + beta * p[j * bias.col_stride];
+  }
+}
+
+}  // namespace sinter::SINTER_LEVEL

@@ -1,0 +1,8 @@
+// float32 matrix products.
+#include "gemm.h"
+
+namespace sinter::SINTER_LEVEL {
+
+extern constexpr GemmKernels<float> kGemmFloat = {product<float>, add_bias<float>};
+
+}  // namespace sinter::SINTER_LEVEL

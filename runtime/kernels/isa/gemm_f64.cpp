@@ -1,0 +1,8 @@
+// float64 matrix products.
+#include "gemm.h"
+
+namespace sinter::SINTER_LEVEL {
+
+extern constexpr GemmKernels<double> kGemmDouble = {product<double>, add_bias<double>};
+
+}  // namespace sinter::SINTER_LEVEL

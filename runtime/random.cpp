@@ -1,0 +1,77 @@
+#include "random.h"
+#include <mutex>
+
+namespace sinter {
+
+namespace {
+
+struct State {
+  std::mutex mutex;
+  uint64_t seed = 67280421310721;  // LibTorch's default seed
+  uint64_t counter = 0;
+};
+
+State& state() {
+  static State s;
+  return s;
+}
+
+}  // namespace
+
+Generator& Generator::get_default() {
+  static Generator g;
+  return g;
+}
+
+void Generator::set_seed(uint64_t seed) { set_state(seed, 0); }
+
+uint64_t Generator::seed() const {
+  const std::lock_guard lock(state().mutex);
+  return state().seed;
+}
+
+uint64_t Generator::counter() const {
+  const std::lock_guard lock(state().mutex);
+  return state().counter;
+}
+
+uint64_t Generator::reserve(uint64_t n) {
+  const std::lock_guard lock(state().mutex);
+  const uint64_t first = state().counter;
+  state().counter += n;
+  return first;
+}
+
+void Generator::set_state(uint64_t seed, uint64_t counter) {
+  const std::lock_guard lock(state().mutex);
+  state().seed = seed;
+  state().counter = counter;
+}
+
+void manual_seed(uint64_t seed) { Generator::get_default().set_seed(seed); }
+
+void philox4x32(uint64_t seed, uint64_t counter, uint32_t out[4]) {
+  uint32_t c0 = static_cast<uint32_t>(counter), c1 = static_cast<uint32_t>(counter >> 32), c2 = 0, c3 = 0;
+  uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
+  for (int round = 0; round < 10; ++round) {
+    // Multipliers and Weyl constants of the paper, section 4.3.
+    const uint64_t p0 = uint64_t{0xD2511F53} * c0, p1 = uint64_t{0xCD9E8D57} * c2;
+    c0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0;
+    c2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
+    c1 = static_cast<uint32_t>(p1);
+    c3 = static_cast<uint32_t>(p0);
+    k0 += 0x9E3779B9;
+    k1 += 0xBB67AE85;
+  }
+  out[0] = c0;
+  out[1] = c1;
+  out[2] = c2;
+  out[3] = c3;
+}
+
+uint64_t random_counters(Op op, ScalarType dtype, int64_t n) {
+  const uint64_t per_element = op == Op::randint || (op == Op::rand && dtype == ScalarType::Double) ? 2 : 1;
+  return (static_cast<uint64_t>(n) * per_element + 3) / 4;
+}
+
+}  // namespace sinter
