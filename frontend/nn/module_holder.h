@@ -19,7 +19,8 @@ template <class Impl> class ModuleHolder {
   ModuleHolder(std::nullptr_t) {}
   ModuleHolder(std::shared_ptr<Impl> module) : impl_(std::move(module)) {}
   template <class First, class... Rest>
-    requires(!std::is_base_of_v<ModuleHolder, std::remove_cvref_t<First>> && std::is_constructible_v<Impl, First, Rest...>)
+    requires((sizeof...(Rest) > 0 || !std::is_base_of_v<ModuleHolder, std::remove_cvref_t<First>>) &&
+             std::is_constructible_v<Impl, First, Rest...>)
   explicit ModuleHolder(First&& first, Rest&&... rest)
       : impl_(std::make_shared<Impl>(std::forward<First>(first), std::forward<Rest>(rest)...)) {}
 
