@@ -21,6 +21,7 @@ ValueId Expansion::pointwise(Op op, std::initializer_list<ValueId> in, std::init
     n.meta.dtype = ScalarType::Bool;
     n.compute = nodes_[*in.begin()].meta.dtype;
   }
+  if (op_info(op).promotion == Promotion::Logical) n.meta.dtype = n.compute = ScalarType::Bool;
   size_t rank = 0;
   for (ValueId v : in) rank = std::max(rank, nodes_[v].meta.sizes.size());
   n.meta.sizes.resize(rank);
