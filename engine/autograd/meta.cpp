@@ -1,0 +1,194 @@
+#include "meta.h"
+#include <new>
+#include "../dispatch.h"
+
+namespace sinter::autograd {
+namespace {
+
+constexpr uint32_t kMostFreeMetas = 8192;
+
+struct FreeBlock { FreeBlock* next; };
+/// As the cache of nodes: memory only, trivially destructible.
+struct MetaCache {
+  FreeBlock* free_list;
+  uint32_t count;
+  bool closed;
+  int depth;                           // nesting of drop_parent
+  std::vector<TensorImpl*>* deferred;  // parents left for the outermost drop_parent
+};
+constinit thread_local MetaCache cache{};
+
+struct CacheCloser {
+  ~CacheCloser() {
+    cache.closed = true;
+    while (FreeBlock* b = cache.free_list) {
+      cache.free_list = b->next;
+      ::operator delete(b);
+    }
+  }
+};
+thread_local CacheCloser closer;
+
+/// Views of views of views form a chain of owners: bounds the recursion of dropping it.
+void drop_parent(TensorImpl* p) {
+  constexpr int kDeepest = 64;
+  if (cache.depth >= kDeepest) {
+    if (cache.deferred == nullptr) cache.deferred = new std::vector<TensorImpl*>;
+    cache.deferred->push_back(p);
+    return;
+  }
+  ++cache.depth;
+  p->release();
+  if (--cache.depth > 0) return;
+  while (cache.deferred != nullptr) {
+    auto* batch = std::exchange(cache.deferred, nullptr);
+    ++cache.depth;
+    for (TensorImpl* t : *batch) t->release();
+    --cache.depth;
+    delete batch;
+  }
+}
+
+/// A node like `recipe`, whose operand is where `edge` leads.
+Node* repeat_view(const Node& recipe, Edge edge, const TensorImpl* view) {
+  Node* n = make_node();
+  n->op = recipe.op;
+  n->flags = recipe.flags;
+  n->n_scalars = 0;
+  n->attr = recipe.attr;
+  n->ints.assign(recipe.ints);
+  n->loc = recipe.loc;
+  n->n_in = 1;
+  n->dtype = view->dtype();
+  n->sizes.assign(view->sizes);
+  n->seq = next_seq(edge.is_leaf() ? 0 : edge.node()->seq);
+  n->edges[0] = std::move(edge);
+  return n;
+}
+
+Edge plain_edge(TensorImpl* t) {
+  const AutogradMeta* m = meta_of(t);
+  return m != nullptr && m->grad_fn ? Edge::to_node(m->grad_fn.get()) : Edge::to_leaf(t);
+}
+
+bool is_stale(TensorImpl* t) {
+  const AutogradMeta* m = meta_of(t);
+  return m != nullptr && m->is_view() && m->version != t->storage->version.load(std::memory_order_relaxed);
+}
+
+/// The storage of view `t` was changed in place since its grad_fn was set: derives it again from its base.
+void refresh_view(TensorImpl* t) {
+  std::vector<TensorImpl*> chain;  // from t towards the base
+  TensorImpl* top = t;
+  while (is_stale(top)) {
+    chain.push_back(top);
+    top = meta_of(top)->parent.impl();
+  }
+  for (auto it = chain.rbegin(); it != chain.rend(); ++it) {
+    TensorImpl* view = *it;
+    AutogradMeta* m = meta_of(view);
+    if (requires_grad(m->parent.impl())) set_grad_fn(view, repeat_view(*m->recipe.get(), plain_edge(m->parent.impl()), view));
+    m->version = view->storage->version.load(std::memory_order_relaxed);
+  }
+}
+
+}  // namespace
+
+AutogradMeta::~AutogradMeta() {
+  delete extra;
+  if (parent.defined()) drop_parent(parent.release_impl());
+}
+
+void* AutogradMeta::operator new(size_t n) {
+  FreeBlock* b = cache.free_list;
+  if (b == nullptr) {
+    (void)&closer;  // first use on this thread: registers the clean-up
+    return ::operator new(n);
+  }
+  cache.free_list = b->next;
+  --cache.count;
+  return b;
+}
+
+void AutogradMeta::operator delete(void* p) noexcept {
+  if (cache.closed || cache.count >= kMostFreeMetas) {
+    ::operator delete(p);
+    return;
+  }
+  auto* b = static_cast<FreeBlock*>(p);
+  b->next = cache.free_list;
+  cache.free_list = b;
+  ++cache.count;
+}
+
+AutogradMeta& need_meta(TensorImpl* t) {
+  if (t->autograd == nullptr) {
+    t->autograd = new AutogradMeta;
+    t->set(head::kAutograd, true);
+  }
+  return *meta_of(t);
+}
+
+TensorImpl* root_of(TensorImpl* t) {
+  while (meta_of(t) != nullptr && meta_of(t)->is_view()) t = meta_of(t)->parent.impl();
+  return t;
+}
+
+bool requires_grad(TensorImpl* t) {
+  if (t->has(head::kRequiresGrad)) return true;
+  TensorImpl* ancestor = t;
+  while (!ancestor->has(head::kRequiresGrad)) {
+    const AutogradMeta* m = meta_of(ancestor);
+    if (m == nullptr || !m->is_view()) return false;
+    ancestor = m->parent.impl();
+  }
+  for (TensorImpl* v = t; v != ancestor; v = meta_of(v)->parent.impl()) v->set(head::kRequiresGrad, true);
+  return true;
+}
+
+Edge gradient_edge(TensorImpl* t) {
+  if (!t->has(kTracked) || !requires_grad(t)) return {};
+  if (is_stale(t)) [[unlikely]] refresh_view(t);
+  return plain_edge(t);
+}
+
+std::vector<HookEntry>& hooks_of(TensorImpl* t) {
+  const Edge edge = gradient_edge(t);
+  return edge.node() != nullptr ? edge.node()->need_extra().hooks : need_meta(t).need_extra().hooks;
+}
+
+void set_grad_fn(TensorImpl* t, Node* node) {
+  constexpr uint64_t kFlags = head::kRequiresGrad | head::kAutograd;
+  if (t->autograd == nullptr) t->autograd = new AutogradMeta;
+  meta_of(t)->grad_fn = NodeRef::adopt(node);
+  const uint64_t h = t->head.load(std::memory_order_relaxed);
+  if ((h & kFlags) == kFlags) return;
+  // One handle: nobody else can be looking, so no locked instruction.
+  if (static_cast<uint32_t>(h) == 1) t->head.store(h | kFlags, std::memory_order_relaxed);
+  else t->set(kFlags, true);
+}
+
+void rebase_view(TensorImpl* view, Node* call_node) {
+  TensorImpl* root = root_of(view);
+  Node* n = make_node();
+  NodeExtra& extra = n->need_extra();
+  extra.inner = NodeRef::adopt(call_node);
+  for (TensorImpl* v = view; v != root; v = meta_of(v)->parent.impl()) extra.path.push_back(meta_of(v)->recipe);
+  std::reverse(extra.path.begin(), extra.path.end());
+  n->op = call_node->op;
+  n->loc = call_node->loc;
+  n->dtype = root->dtype();
+  n->sizes.assign(root->sizes);
+  n->n_in = call_node->n_in;
+  n->edges[0] = gradient_edge(root);
+  for (uint32_t i = 1; i < n->n_in; ++i) n->edges[i] = call_node->edges[i];
+  uint64_t above = 0;
+  for (const Edge& e : n->edges)
+    if (e && !e.is_leaf()) above = std::max(above, e.node()->seq);
+  n->seq = next_seq(above);
+  set_grad_fn(root, n);
+  // The call raised the version, so the view (and its siblings, when next used) derive their grad_fn from the new base.
+  (void)gradient_edge(view);
+}
+
+}  // namespace sinter::autograd

@@ -1,0 +1,60 @@
+// The gradient state of one tensor.
+#pragma once
+#include <atomic>
+#include <memory>
+#include <vector>
+#include "node.h"
+
+namespace sinter::autograd {
+
+/// What only few tensors have.
+struct MetaExtra {
+  std::vector<HookEntry> hooks;      // of a leaf; those of other tensors are in their node
+  std::shared_ptr<Tensor> retained;  // retain_grad() of a tensor that is no leaf
+  unsigned next_hook = 0;
+};
+
+/// Owned by its TensorImpl. A leaf has no grad_fn. A view knows what it is a view of and which call made it, so that its
+/// grad_fn can be made anew when the base was changed in place.
+class AutogradMeta final : public AutogradMetaBase {
+ public:
+  AutogradMeta() = default;
+  ~AutogradMeta() override;
+  static void* operator new(size_t n);
+  static void operator delete(void* p) noexcept;
+
+  Tensor grad;
+  NodeRef grad_fn;
+  Tensor parent;             // a view: the tensor it was made from
+  NodeRef recipe;            // a view: the call that made it (its edges are not used)
+  MetaExtra* extra = nullptr;
+  uint32_t version = 0;      // a view: of the storage when grad_fn was set
+  std::atomic<bool> busy{false};  // held while a gradient is accumulated
+
+  bool is_view() const { return parent.defined(); }
+  MetaExtra& need_extra() {
+    if (extra == nullptr) extra = new MetaExtra;
+    return *extra;
+  }
+};
+
+inline AutogradMeta* meta_of(const TensorImpl* t) { return static_cast<AutogradMeta*>(t->autograd); }
+/// The tensor's meta, made if there is none. Not for tensors that several threads may touch at once.
+AutogradMeta& need_meta(TensorImpl* t);
+/// The tensor at the end of the chain of views (itself if it is no view).
+TensorImpl* root_of(TensorImpl* t);
+
+/// True when gradients flow to `t`. Also sets the flag of a view whose base came to require grad after the view was made.
+bool requires_grad(TensorImpl* t);
+/// Where t's gradient goes; makes a view's grad_fn anew if its storage was changed since. Empty when t does not require grad.
+Edge gradient_edge(TensorImpl* t);
+/// Hooks of the tensor: in the leaf's meta or in the node.
+std::vector<HookEntry>& hooks_of(TensorImpl* t);
+
+/// Makes `t` the result of `node` (takes the reference).
+void set_grad_fn(TensorImpl* t, Node* node);
+/// After an in-place call on a view: the base (and the view) become results of `call_node`, whose edge 0 belongs to the
+/// view as it was before. Takes the reference.
+void rebase_view(TensorImpl* view, Node* call_node);
+
+}  // namespace sinter::autograd

@@ -1,0 +1,170 @@
+// Making the graph: what happens to autograd's state at each differentiable call.
+#include "../../runtime/frame_base.h"
+#include "../derivatives/derivative.h"
+#include "../dispatch.h"
+#include "meta.h"
+
+namespace sinter {
+namespace {
+
+using autograd::AutogradMeta;
+using autograd::Edge;
+using autograd::gradient_edge;
+using autograd::make_node;
+using autograd::meta_of;
+using autograd::need_meta;
+using autograd::next_seq;
+using autograd::Node;
+using autograd::NodeRef;
+using autograd::Saved;
+
+/// The value operand 0 had before an in-place call whose derivative reads it; made by check_inplace, taken by record_node.
+struct Original {
+  TensorImpl* of = nullptr;
+  Tensor copy;
+};
+thread_local Original original;
+
+bool is_inplace(const OpCall& call) { return call.has(kInplace) || call.op == Op::copy_ || call.op == Op::fill_; }
+
+/// Bit i: argument i needs a gradient (from bit 31 on: one of the rest). With a scalar on the left operand 0 is argument 1.
+uint32_t wanted(const OpCall& call) {
+  uint32_t mask = 0;
+  for (uint32_t i = 0; i < call.n_in; ++i) {
+    TensorImpl* t = call.in[i];
+    if (t != nullptr && t->has(kTracked) && autograd::requires_grad(t)) mask |= 1u << std::min(i, 31u);
+  }
+  return call.has(kScalarLhs) ? mask << 1 : mask;
+}
+
+Saved save(TensorImpl* t) {
+  t->retain();
+  return {t, t->storage->version.load(std::memory_order_relaxed)};
+}
+
+/// A second identity of a result: a node that kept the result itself would keep itself alive.
+Tensor shadow(const Tensor& result, Loc loc) {
+  if (current_frame != nullptr) return call1(Op::detach, result, 0, loc);
+  TensorImpl* t = result.impl();
+  t->storage->retain();
+  return Tensor::adopt(new TensorImpl(t->dtype(), t->sizes, t->strides, t->offset, t->storage));
+}
+
+void save_operands(Node* n, const OpCall& call, const derivatives::Row& row, uint32_t needs, bool inplace) {
+  const uint32_t shift = call.has(kScalarLhs) ? 1 : 0;
+  const uint32_t count = std::min<uint32_t>(call.n_in, Node::kInlineEdges - shift);
+  for (uint32_t i = 0; i < count; ++i) {
+    TensorImpl* t = call.in[i];
+    if (t == nullptr || !(row.save[i + shift] & needs)) continue;
+    if (inplace && i == 0 && original.of == t) {
+      TensorImpl* copy = original.copy.release_impl();
+      n->saved[0] = {copy, copy->storage->version.load(std::memory_order_relaxed)};
+      original.of = nullptr;
+      continue;
+    }
+    n->saved[i] = save(t);
+    // It was overwritten by this very call: the version from before makes a backward that needs it fail.
+    if (inplace && t->storage == call.in[0]->storage) --n->saved[i].version;
+  }
+}
+
+/// Operator, attributes and result; the node has no edges yet.
+Node* begin_node(const OpCall& call, const TensorImpl* result) {
+  Node* n = make_node();
+  n->op = call.op;
+  n->flags = call.flags;
+  n->n_scalars = call.n_scalars;
+  n->attr = call.attr;
+  n->loc = call.loc;
+  n->n_in = call.n_in;
+  n->dtype = result->dtype();
+  n->sizes.assign(result->sizes);
+  n->ints.assign(call.ints);
+  for (int i = 0; i < call.n_scalars; ++i) n->scalars[i] = call.scalars[i];
+  return n;
+}
+
+void set_edges(Node* n, const OpCall& call) {
+  if (call.n_in > Node::kInlineEdges) n->need_extra().edges.resize(call.n_in);
+  uint64_t above = 0;
+  for (uint32_t i = 0; i < call.n_in; ++i) {
+    TensorImpl* t = call.in[i];
+    if (t == nullptr || !t->has(kTracked)) continue;
+    Edge e = gradient_edge(t);
+    if (e && !e.is_leaf()) above = std::max(above, e.node()->seq);
+    n->edge(i) = std::move(e);
+  }
+  n->seq = next_seq(above);
+}
+
+void record_view(const OpCall& call, Tensor& result) {
+  TensorImpl* base = call.in[0];
+  TensorImpl* view = result.impl();
+  if (call.op == Op::detach || view == base || !is_floating(view->dtype())) return;
+  Node* n = begin_node(call, view);
+  if (base->has(kTracked) && autograd::requires_grad(base)) {
+    set_edges(n, call);
+    n->refs.store(2, std::memory_order_relaxed);
+    autograd::set_grad_fn(view, n);
+  }
+  AutogradMeta& m = need_meta(view);
+  m.recipe = NodeRef::adopt(n);
+  m.parent = Tensor::share(base);
+  m.version = view->storage->version.load(std::memory_order_relaxed);
+}
+
+/// Sizes along the dimension of cat, which the derivative needs of every operand.
+void note_cat_sizes(Node* n, const OpCall& call) {
+  n->ints.resize(call.n_in);
+  for (uint32_t i = 0; i < call.n_in; ++i) {
+    const TensorImpl* t = call.in[i];
+    const bool skipped = t->rank() == 1 && t->numel == 0;  // cat ignores these whatever the others' rank
+    n->ints[i] = skipped ? 0 : t->sizes[call.attr];
+  }
+}
+
+}  // namespace
+
+void check_inplace(const OpCall& call) {
+  TensorImpl* self = call.in[0];
+  original.of = nullptr;
+  if (self->has(kTracked) && autograd::requires_grad(self)) {
+    for (TensorImpl* t = self;; t = meta_of(t)->parent.impl()) {
+      const AutogradMeta* m = meta_of(t);
+      if (m == nullptr) break;
+      if (t->has(head::kRequiresGrad) && !m->grad_fn && !(m->is_view() && autograd::requires_grad(m->parent.impl())))
+        raise<AutogradError>("{}: a {}leaf Variable that requires grad is being used in an in-place operation.", describe(call),
+                             t == self ? "" : "view of a ");
+      if (!m->is_view()) break;
+    }
+  }
+  const derivatives::Row& row = derivatives::row(call.op);
+  if (row.save[call.has(kScalarLhs) ? 1 : 0] & wanted(call)) {
+    NoGradGuard no_grad;
+    original.copy = call1(Op::clone, Tensor::share(self), 0, call.loc);
+    original.of = self;
+  }
+}
+
+void record_node(const OpCall& call, Tensor& result) {
+  if (is_view(call.op)) return record_view(call, result);
+  if (!is_floating(result.impl()->dtype())) return;
+  const uint32_t needs = wanted(call);
+  if (needs == 0) return;
+  const bool inplace = is_inplace(call);
+  Node* n = begin_node(call, result.impl());
+  set_edges(n, call);
+  const derivatives::Row& row = derivatives::row(call.op);
+  save_operands(n, call, row, needs, inplace);
+  if (row.save_result & needs) {
+    Tensor s = shadow(result, call.loc);
+    n->saved_result = save(s.impl());
+    n->saved_self = true;
+  }
+  if (call.op == Op::cat) note_cat_sizes(n, call);
+  const AutogradMeta* m = inplace ? meta_of(result.impl()) : nullptr;
+  if (m != nullptr && m->is_view()) autograd::rebase_view(result.impl(), n);
+  else autograd::set_grad_fn(result.impl(), n);
+}
+
+}  // namespace sinter

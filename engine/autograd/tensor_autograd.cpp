@@ -1,0 +1,47 @@
+// The methods of Tensor that belong to autograd.
+#include "../tensor.h"
+#include "autograd.h"
+#include "meta.h"
+
+namespace sinter {
+
+using autograd::meta_of;
+
+const Tensor& Tensor::set_requires_grad(bool on, Loc) const {
+  TensorImpl* t = get();
+  if (on && !is_floating(t->dtype()))
+    raise<AutogradError>("only Tensors of floating point dtype can require gradients; got {}{}", dtype_name(t->dtype()), to_string(t->sizes));
+  if (!is_leaf()) {
+    if (!on)
+      raise<AutogradError>("you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
+                           "subgraph that doesn't require differentiation use var_no_grad = var.detach().");
+    return *this;
+  }
+  if (on) autograd::need_meta(t);
+  t->set(head::kRequiresGrad, on);
+  return *this;
+}
+
+bool Tensor::is_leaf() const {
+  const autograd::AutogradMeta* m = meta_of(get());
+  return m == nullptr || !m->grad_fn;
+}
+
+Tensor& Tensor::mutable_grad() const {
+  autograd::AutogradMeta& m = autograd::need_meta(get());
+  return m.extra != nullptr && m.extra->retained ? *m.extra->retained : m.grad;
+}
+
+const Tensor& Tensor::grad() const {
+  static const Tensor none;
+  const autograd::AutogradMeta* m = meta_of(get());
+  if (m == nullptr) return none;
+  return m->extra != nullptr && m->extra->retained ? *m->extra->retained : m->grad;
+}
+
+void Tensor::backward(const Tensor& gradient, std::optional<bool> retain_graph, bool create_graph, Loc loc) const {
+  autograd::backward({*this}, gradient.defined() ? std::vector<Tensor>{gradient} : std::vector<Tensor>{}, retain_graph, create_graph, {},
+                     loc);
+}
+
+}  // namespace sinter
