@@ -6,9 +6,10 @@
 namespace sinter {
 namespace {
 
-TensorView view_of(TensorImpl* t, Loc loc) {
+/// Whatever bytes the storage has now: callers have settled pending operands, or are about to write them.
+TensorView view_of(TensorImpl* t) {
   if (t == nullptr) return {};
-  return {t->data(loc), t->dtype(), t->sizes, t->strides};
+  return {static_cast<char*>(t->storage->data) + t->offset * static_cast<int64_t>(element_size(t->dtype())), t->dtype(), t->sizes, t->strides};
 }
 
 /// Operands of a kernel call: on the stack for the usual few, on the heap for a long cat.
@@ -20,7 +21,7 @@ class KernelCall {
       many_.resize(call.n_in);
       views = many_.data();
     }
-    for (int i = 0; i < call.n_in; ++i) views[i] = view_of(call.in[i], call.loc);
+    for (int i = 0; i < call.n_in; ++i) views[i] = view_of(call.in[i]);
     args.op = call.op;
     args.flags = call.flags;
     args.n_scalars = call.n_scalars;
@@ -29,8 +30,7 @@ class KernelCall {
     args.scalars = call.scalars;
     args.in = {views, call.n_in};
     if (op_info(call.op).kind == OpKind::Pointwise) args.compute = compute_dtype(call, default_dtype());
-    if (out != nullptr) args.out = {static_cast<char*>(out->storage->data) + out->offset * static_cast<int64_t>(element_size(out->dtype())),
-                                    out->dtype(), out->sizes, out->strides};
+    args.out = view_of(out);
   }
   KernelArgs args;
 
@@ -39,8 +39,6 @@ class KernelCall {
   TensorView few_[kFew];
   std::vector<TensorView> many_;
 };
-
-bool overlap_free_inplace(const OpCall& call) { return call.has(kInplace) || call.op == Op::copy_ || call.op == Op::fill_; }
 
 }  // namespace
 
@@ -61,17 +59,16 @@ Tensor run_eager(const OpCall& call) {
     base->storage->retain();
     return Tensor::adopt(new TensorImpl(meta.dtype, meta.sizes, meta.strides, meta.offset, base->storage));
   }
+  // Operands first: a pending one may throw, and nothing must have been allocated or written for naught.
+  for (TensorImpl* t : call.operands())
+    if (t != nullptr) t->data(call.loc);
   if (op_info(call.op).checked) check_call_values(call);
-  if (overlap_free_inplace(call)) {
+  if (is_inplace(call)) {
     TensorImpl* self = call.in[0];
-    self->data(call.loc);  // a value pending elsewhere comes into being (or says so) before anything is written
     run_eager_into(call, self);
     bump_version(self);
     return Tensor::share(self);
   }
-  // Operands first: a pending one may throw, and nothing must have been allocated for naught.
-  for (TensorImpl* t : call.operands())
-    if (t != nullptr) t->data(call.loc);
   const int64_t numel = numel_of(meta.sizes);
   int64_t nbytes = 0;
   if (__builtin_mul_overflow(numel, static_cast<int64_t>(element_size(meta.dtype)), &nbytes))

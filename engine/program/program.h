@@ -46,4 +46,7 @@ class Program {
 /// Equal regions (all typed bits, live set, ISA) share one program.
 std::shared_ptr<const Program> compile_region(const Region& region);
 
+/// Forgets every cached program that nothing else holds (sinter::reset()).
+void clear_program_cache();
+
 }  // namespace sinter

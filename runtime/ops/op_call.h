@@ -27,6 +27,9 @@ struct OpCall {
   std::span<TensorImpl* const> operands() const { return {in, n_in}; }
 };
 
+/// True when the call writes operand 0 and returns it: the in-place twins, and copy_ and fill_ always.
+inline bool is_inplace(const OpCall& c) { return c.has(kInplace) || c.op == Op::copy_ || c.op == Op::fill_; }
+
 /// Type and geometry of a result. For views `offset` is absolute within operand 0's storage.
 struct TensorMeta {
   ScalarType dtype = ScalarType::Undefined;

@@ -1,0 +1,93 @@
+// sinter::compile: wraps eager code so that its operators run as fused native code.
+#pragma once
+#include <functional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include "../tensor.h"
+#include "compiled_state.h"
+#include "frame.h"
+
+namespace sinter {
+
+namespace detail {
+
+// Collects the addresses of tensor arguments: messages name inputs by them.
+struct ArgumentList {
+  static constexpr int kMost = 8;
+  TensorImpl* impls[kMost];
+  int n = 0;
+  template <class T>
+  void add(const T& arg) {
+    if constexpr (std::is_same_v<T, Tensor>)
+      if (n < kMost) impls[n++] = arg.impl();
+  }
+};
+
+template <class F>
+concept HasForward = requires(F f) { f->forward; } || requires(F f) { &std::remove_cvref_t<decltype(*f)>::forward; };
+
+}  // namespace detail
+
+/// A callable that runs `f` inside a frame. Copies share what was compiled; calls from several threads are independent.
+/// Calls throw what f throws, at the place where eager would, plus OutOfMemoryError, and the CompileError family under
+/// fullgraph, fail_on_recompile and SINTER_FAIL_ON_RECOMPILE_LIMIT.
+template <class F>
+class Compiled {
+ public:
+  Compiled(F f, CompileOptions options, Loc loc) : f_(std::move(f)), state_(CompiledHandle::make(std::move(options), loc)) {}
+
+  template <class... A>
+  decltype(auto) operator()(A&&... args) {
+    detail::ArgumentList list;
+    (list.add(std::as_const(args)), ...);
+    FrameScope frame(state_, list.impls, list.n);
+    if (!frame.is_open()) return invoke(std::forward<A>(args)...);
+    using R = decltype(invoke(std::forward<A>(args)...));
+    try {
+      if constexpr (std::is_void_v<R>) {
+        invoke(std::forward<A>(args)...);
+        frame.finish();
+      } else {
+        R result = invoke(std::forward<A>(args)...);
+        frame.finish();
+        return static_cast<R>(std::forward<R>(result));
+      }
+    } catch (...) {
+      frame.abandon();
+      throw;
+    }
+  }
+
+  /// Forgets everything recorded and compiled.
+  void reset() { state_.get().reset(); }
+  CompileStats stats() const { return state_.get().stats(); }
+  CompiledState& state() const { return state_.get(); }
+  F& function() { return f_; }
+
+ private:
+  template <class... A>
+  decltype(auto) invoke(A&&... args) {
+    if constexpr (std::is_invocable_v<F&, A...>) return std::invoke(f_, std::forward<A>(args)...);
+    else return f_->forward(std::forward<A>(args)...);  // a module holder
+  }
+  F f_;
+  CompiledHandle state_;
+};
+
+/// Wraps a callable, or a module (its forward). The callable is copied; what it captures by reference stays shared.
+template <class F>
+Compiled<std::decay_t<F>> compile(F&& f, CompileOptions options = {}, Loc loc = Loc::current()) {
+  return {std::forward<F>(f), std::move(options), loc};
+}
+
+/// Ends the open region here: everything pending comes into being. Nothing outside a frame.
+void graph_break(Loc loc = Loc::current());
+/// As graph_break; says that memory behind raw pointers must be up to date.
+void sync(Loc loc = Loc::current());
+/// Forgets every Compiled's recordings and the process-wide program cache.
+void reset();
+/// True inside a compiled call of this thread.
+bool is_compiling();
+
+}  // namespace sinter

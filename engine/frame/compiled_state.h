@@ -1,0 +1,65 @@
+// What all copies of one Compiled share: options, tries, counters.
+#pragma once
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+#include "../../runtime/loc.h"
+#include "trie.h"
+
+namespace sinter {
+
+/// compile() options, PyTorch's names.
+struct CompileOptions {
+  std::string name = {};                // in logs; default: "compiled" and the line of compile()
+  bool fullgraph = false;               // a break throws GraphBreakError
+  std::vector<std::string> arg_names = {};  // names of the tensor arguments in messages
+};
+
+/// How compiled calls behave, as torch.compiler.set_stance.
+enum class Stance { Default, ForceEager, EagerOnRecompile, FailOnRecompile };
+void set_stance(Stance stance);
+/// "default", "force_eager", "eager_on_recompile", "fail_on_recompile". @throws ValueError for others.
+void set_stance(const std::string& stance);
+Stance stance();
+
+/// Counters of one Compiled since it was made or reset.
+struct CompileStats {
+  int64_t regions_compiled = 0;   // programs compiled
+  int64_t recompiles = 0;         // of these, not the first at their entry
+  int64_t replays = 0;            // closes that ran an existing program
+  int64_t interpreted = 0;        // closes run by the interpreter
+  int64_t eager_fallbacks = 0;    // times a limit or stance sent the rest of a region to eager
+};
+
+class CompiledState : public std::enable_shared_from_this<CompiledState> {
+ public:
+  CompiledState(CompileOptions options, Loc loc);
+
+  std::shared_ptr<Tries> tries() const;
+  /// Forgets everything recorded; frames that are open finish with what they have.
+  void reset();
+  /// The last Compiled is gone: contexts are dropped by their threads.
+  void retire();
+  bool retired() const { return retired_.load(std::memory_order_relaxed); }
+  uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
+  std::string where() const;  // "train_step (model.cpp:41)"
+
+  const CompileOptions options;
+  const Loc loc;
+  const uint64_t id;  // never reused: contexts are found by it
+  std::atomic<int64_t> regions_compiled{0}, recompiles{0}, interpreted{0}, eager_fallbacks{0}, replays{0};
+  CompileStats stats() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<Tries> tries_;
+  std::atomic<uint64_t> generation_{1};
+  std::atomic<bool> retired_{false};
+};
+
+/// Variants compiled in the process, against SINTER_ACCUMULATED_RECOMPILE_LIMIT.
+extern std::atomic<int64_t> accumulated_variants;
+
+}  // namespace sinter

@@ -1,0 +1,160 @@
+// The state of one Compiled on one thread: where the replay stands, what its slots hold, the pooled results.
+#pragma once
+#include <exception>
+#include <memory>
+#include <string>
+#include <vector>
+#include "../ambient.h"
+#include "../tensor.h"
+#include "graves.h"
+#include "trie.h"
+
+namespace sinter {
+
+class CompiledState;
+
+/// Tag of a thread: pooled tensors carry it, so that their thread may drop them without a locked instruction.
+struct TensorPool {};
+
+/// What happened at one close, collected while explain() listens.
+struct CloseRecord {
+  Break reason;
+  Loc loc;
+  int32_t region;
+  int32_t n_ops;
+  bool interpreted, compiled_now;
+  std::vector<std::string> live_outs;
+};
+
+/// Storages of the inputs bound in the open region, found by address. Reset in O(1).
+class BoundStorages {
+ public:
+  struct Entry {
+    Storage* storage;
+    uint32_t epoch;
+    uint32_t writes;       // the storage's write counter, as this region expects it at the close
+    int32_t first_slot;
+  };
+  BoundStorages() : table_(64) {}
+  Entry* find(Storage* s);
+  Entry& insert(Storage* s, int32_t slot);  // must not be there
+  void clear() { ++epoch_, used_.clear(); }
+  const std::vector<uint32_t>& used() const { return used_; }
+  Entry& at(uint32_t i) { return table_[i]; }
+
+ private:
+  size_t home(Storage* s) const { return (reinterpret_cast<uintptr_t>(s) >> 6) * 0x9e3779b97f4a7c15ull >> shift_; }
+  void grow();
+  std::vector<Entry> table_;
+  std::vector<uint32_t> used_;  // indices of this epoch's entries
+  uint32_t epoch_ = 1;
+  int shift_ = 58;
+};
+
+class Context final : public FrameBase {
+ public:
+  explicit Context(std::shared_ptr<CompiledState> owner, std::shared_ptr<Tries> tries);
+  ~Context();
+
+  // -- the replay path (replay.cpp); public because dispatch inlines its first compare
+  Event* cursor = nullptr;             // next expected event; never null (a sentinel that matches nothing)
+  TensorImpl** slots = nullptr;        // what each slot of the open region is
+  TensorImpl** pooled = nullptr;       // result object of each event, by event id
+  int32_t n_pooled = 0;
+  Scalar* scalars = nullptr;           // value scalars of the open region
+  Event* last = nullptr;               // last event of the open region, null when it is empty
+
+  /// The event at the cursor matched a plain call: its result.
+  Tensor hand_out(Event* e) {
+    TensorImpl* p = e->id < n_pooled ? pooled[e->id] : nullptr;
+    if (p == nullptr) [[unlikely]] p = make_pooled(e);
+    p->head.store(e->head, std::memory_order_relaxed);
+    slots[e->out] = p;
+    last = e;
+    Event* n = e->next.load(std::memory_order_acquire);
+    cursor = n != nullptr ? n : &kNoEvent;
+    return Tensor::adopt(p);
+  }
+  /// Any call: careful replay, else recording.
+  Tensor call(const OpCall& c);
+
+  // -- frame
+  void open();
+  void finish(Break reason, Loc loc);            // frame_end or exception; the context is no longer current
+  void close(Break reason, Loc loc);
+  void materialise(Storage& storage, Loc loc) override;
+  void value_read(Loc loc) { if (eager_until_break_) resume(); (void)loc; }
+  void mutable_pointer(TensorImpl* t, Loc loc);
+  void borrowed_here(TensorImpl* t) { t->storage->immediate_in_frame = serial_; }
+  Graves graves;                                 // inputs dropped while the region still reads them
+
+  CompiledState& owner() const { return *owner_; }
+  const std::string& miss_reason() const { return miss_reason_; }
+  /// The region of a leaf with the geometry of this call.
+  Region region_of(const Leaf& leaf, const std::vector<uint64_t>& live) const;
+  const std::shared_ptr<Tries>& tries() const { return tries_; }
+  std::vector<CloseRecord>* listener = nullptr;
+  TensorImpl* const* arguments = nullptr;        // the call's tensor arguments, for names in reasons
+  int n_arguments = 0;
+  static Event kNoEvent;
+
+ private:
+  friend class RegionRunner;
+  // replay.cpp
+  bool matches(const Event& e, uint64_t key, const OpCall& c);
+  bool guard_holds(const InputGuard& g, TensorImpl* t, const OpCall& c, int operand, const Event& e);
+  Tensor commit(Event* e, const OpCall& c);
+  Tensor finish_call(Event* e, const OpCall& c, Tensor result);
+  Tensor commit_inplace(Event* e, const OpCall& c);
+  void bind(TensorImpl* t, int32_t slot);
+  void note_aliases(TensorImpl* t, int32_t slot, BoundStorages::Entry* same_storage);
+  TensorImpl* make_pooled(Event* e);
+  Event* first_candidate() const;
+  // record.cpp
+  Tensor diverge(const OpCall& c, uint64_t key);
+  Event* record(const OpCall& c, uint64_t key, const TensorMeta& meta);
+  void fill_operands(Event* e, const OpCall& c);
+  void generalise(Event* e, const OpCall& c);
+  bool begin_recording(const OpCall& c, uint64_t key);
+  const Event* shadow_of(const Event& draft) const;
+  bool refused(Entry& entry, const OpCall& c);
+  Tensor run_eager_from_here(const OpCall& c);
+  bool is_bound(TensorImpl* t) const;
+  int32_t known_slot(TensorImpl* t) const;
+  int32_t root_of_slot(int32_t slot);
+  void reserve_slots(int32_t n);
+  void reserve_scalars(int32_t n);
+  void reserve_pooled();
+  // close.cpp
+  void reset_region(Leaf* leaf);
+  void resume();
+
+  std::shared_ptr<CompiledState> owner_;
+  std::shared_ptr<Tries> tries_;
+  std::vector<TensorImpl*> slot_table_, pooled_table_;
+  std::vector<Scalar> scalar_table_;
+  BoundStorages bound_;
+  std::vector<TensorImpl*> bound_impls_;         // by input number
+  std::vector<TensorImpl*> borrowed_inputs_;     // those over foreign memory
+  std::vector<AliasRelation> aliases_;
+  std::vector<Storage*> written_inputs_, dirty_pooled_;
+  std::vector<int64_t> free_ints_;               // runtime integers of the open region, in call order
+  Leaf* previous_leaf_ = nullptr;                // of the region before, in this frame
+  std::vector<Event*> recording_;                // private until the close
+  std::vector<int32_t> slot_roots_;              // while recording: owner of each slot's storage, -1 not looked up yet
+  std::vector<char> dynamic_slots_;              // while recording: the slot's sizes are generalised
+  Event* recording_base_ = nullptr;              // event (or virtual root) below which the recording grows
+  const Event* shadow_parent_ = nullptr;         // its children are the branch that recording stays aligned with
+  std::string miss_reason_;
+  Event* entry_hint_ = nullptr;
+  int64_t bytes_at_open_ = 0;
+  uint32_t serial_ = 0;
+  bool close_after_call_ = false;
+  bool eager_until_break_ = false;
+  int32_t n_slots_ = 0, n_scalars_ = 0, n_inputs_ = 0;  // of the open region, while recording
+  Entry* recording_entry_ = nullptr;
+};
+
+inline Context* current_context() { return static_cast<Context*>(current_frame); }
+
+}  // namespace sinter

@@ -1,0 +1,186 @@
+#include "frame.h"
+#include <map>
+#include <unordered_map>
+#include "../../runtime/env.h"
+#include "../../runtime/error.h"
+#include "../../runtime/log.h"
+#include "compiled.h"
+#include "context.h"
+#include "report.h"
+
+namespace sinter {
+namespace {
+
+std::atomic<uint64_t> g_next_id{1};
+std::atomic<Stance> g_stance{Stance::Default};
+
+struct Registry {
+  std::mutex mutex;
+  std::map<uint64_t, std::weak_ptr<CompiledState>> states;
+};
+Registry& registry() {
+  static auto* r = new Registry();
+  return *r;
+}
+
+/// This thread's contexts, one per Compiled it has called.
+struct Contexts {
+  struct Slot {
+    std::unique_ptr<Context> context;
+    std::shared_ptr<CompiledState> state;
+    uint64_t generation;
+  };
+  std::unordered_map<uint64_t, Slot> by_id;
+  uint64_t last_id = 0, last_generation = 0;
+  Context* last = nullptr;
+
+  Context* find(const std::shared_ptr<CompiledState>& state) {
+    const uint64_t generation = state->generation();
+    if (last_id == state->id && last_generation == generation) [[likely]] return last;
+    return look_up(state, generation);
+  }
+  Context* look_up(const std::shared_ptr<CompiledState>& state, uint64_t generation) {
+    last = nullptr;
+    last_id = 0;
+    auto it = by_id.find(state->id);
+    if (it == by_id.end() || it->second.generation != generation) {
+      // A new context is rare: the moment to let go of those whose Compiled is gone.
+      std::erase_if(by_id, [](const auto& e) { return e.second.state->retired(); });
+      Slot slot{std::make_unique<Context>(state, state->tries()), state, generation};
+      it = by_id.insert_or_assign(state->id, std::move(slot)).first;
+    }
+    last_id = state->id;
+    last_generation = generation;
+    return last = it->second.context.get();
+  }
+};
+thread_local Contexts t_contexts;
+
+}  // namespace
+
+// -- CompiledState
+
+namespace {
+CompileOptions with_name(CompileOptions o) {
+  if (o.name.empty()) o.name = "compiled";
+  return o;
+}
+}  // namespace
+
+CompiledState::CompiledState(CompileOptions o, Loc l)
+    : options(with_name(std::move(o))), loc(l), id(g_next_id.fetch_add(1)), tries_(std::make_shared<Tries>()) {}
+
+std::shared_ptr<Tries> CompiledState::tries() const {
+  std::lock_guard lock(mutex_);
+  return tries_;
+}
+
+void CompiledState::reset() {
+  auto fresh = std::make_shared<Tries>();
+  std::lock_guard lock(mutex_);
+  tries_.swap(fresh);
+  generation_.fetch_add(1, std::memory_order_release);
+}
+
+void CompiledState::retire() {
+  retired_.store(true, std::memory_order_relaxed);
+  reset();
+}
+
+std::string CompiledState::where() const { return fmt::format("{} ({})", options.name, place(loc)); }
+
+CompileStats CompiledState::stats() const {
+  return {regions_compiled.load(), recompiles.load(), replays.load(), interpreted.load(), eager_fallbacks.load()};
+}
+
+CompiledHandle::Retire::~Retire() {
+  state->retire();
+  {
+    std::lock_guard lock(registry().mutex);
+    registry().states.erase(state->id);
+  }
+}
+
+CompiledHandle CompiledHandle::make(CompileOptions options, Loc loc) {
+  CompiledHandle h;
+  h.state_ = std::make_shared<CompiledState>(std::move(options), loc);
+  h.retire_ = std::make_shared<Retire>();
+  h.retire_->state = h.state_;
+  std::lock_guard lock(registry().mutex);
+  registry().states[h.state_->id] = h.state_;
+  return h;
+}
+
+// -- FrameScope
+
+FrameScope::FrameScope(const CompiledHandle& handle, TensorImpl* const* arguments, int n) {
+  if (current_frame != nullptr || g_stance.load(std::memory_order_relaxed) == Stance::ForceEager || env().disable) return;
+  context_ = t_contexts.find(handle.shared());
+  context_->arguments = arguments;
+  context_->n_arguments = n;
+  context_->open();
+}
+
+FrameScope::~FrameScope() {
+  if (context_ != nullptr) abandon();  // only when finish threw or was not reached
+}
+
+void FrameScope::finish() { std::exchange(context_, nullptr)->finish(Break::frame_end, {}); }
+
+void FrameScope::abandon() noexcept {
+  if (context_ == nullptr) return;
+  try {
+    std::exchange(context_, nullptr)->finish(Break::exception, {});
+  } catch (const std::exception& e) {
+    warn(fmt::format("while an exception was passing through a compiled call, its region failed too: {}", e.what()));
+  }
+}
+
+// -- free functions
+
+void set_stance(Stance s) { g_stance.store(s); }
+Stance stance() { return g_stance.load(std::memory_order_relaxed); }
+
+void set_stance(const std::string& name) {
+  if (name == "default") return set_stance(Stance::Default);
+  if (name == "force_eager") return set_stance(Stance::ForceEager);
+  if (name == "eager_on_recompile") return set_stance(Stance::EagerOnRecompile);
+  if (name == "fail_on_recompile") return set_stance(Stance::FailOnRecompile);
+  raise<ValueError>("set_stance: unknown stance '{}', expected default, force_eager, eager_on_recompile or fail_on_recompile", name);
+}
+
+void graph_break(Loc loc) {
+  if (Context* c = current_context()) c->close(Break::user_break, loc);
+}
+void sync(Loc loc) { graph_break(loc); }
+bool is_compiling() { return current_frame != nullptr; }
+
+void reset() {
+  std::vector<std::shared_ptr<CompiledState>> all;
+  {
+    std::lock_guard lock(registry().mutex);
+    for (auto& [id, weak] : registry().states)
+      if (auto s = weak.lock()) all.push_back(std::move(s));
+  }
+  for (auto& s : all) s->reset();
+  accumulated_variants.store(0);
+  clear_program_cache();
+}
+
+void frame_mutable_pointer(TensorImpl* t, Loc loc) {
+  if (Context* c = current_context()) c->mutable_pointer(t, loc);
+}
+void frame_value_read(Loc loc) {
+  if (Context* c = current_context()) c->value_read(loc);
+}
+void frame_metadata_change(Loc loc) {
+  if (Context* c = current_context()) c->close(Break::metadata_change, loc);
+}
+void frame_host_callback(Loc loc) {
+  if (Context* c = current_context()) c->close(Break::host_callback, loc);
+}
+void frame_borrowed(TensorImpl* t) {
+  if (Context* c = current_context()) c->borrowed_here(t);
+}
+
+}  // namespace sinter

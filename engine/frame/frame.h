@@ -1,0 +1,56 @@
+// Opening and closing a frame on this thread; keeps the template in compiled.h thin.
+#pragma once
+#include <memory>
+#include "../../runtime/loc.h"
+#include "compiled_state.h"
+
+namespace sinter {
+
+class Context;
+class Tensor;
+struct TensorImpl;
+
+/// Owner of a CompiledState on behalf of the user's Compiled objects.
+class CompiledHandle {
+ public:
+  static CompiledHandle make(CompileOptions options, Loc loc);
+  CompiledState& get() const { return *state_; }
+  const std::shared_ptr<CompiledState>& shared() const { return state_; }
+
+ private:
+  struct Retire {  // the last user handle is gone: contexts of other threads let go at their next chance
+    std::shared_ptr<CompiledState> state;
+    ~Retire();
+  };
+  std::shared_ptr<Retire> retire_;
+  std::shared_ptr<CompiledState> state_;
+};
+
+/// One compiled call. Not open (the function just runs) inside another frame, under force_eager, with SINTER_DISABLE.
+class FrameScope {
+ public:
+  FrameScope(const CompiledHandle& handle, TensorImpl* const* arguments, int n);
+  ~FrameScope();
+  FrameScope(const FrameScope&) = delete;
+  FrameScope& operator=(const FrameScope&) = delete;
+  bool is_open() const { return context_ != nullptr; }
+  void finish();            // the function returned
+  void abandon() noexcept;  // it threw
+
+ private:
+  Context* context_ = nullptr;
+};
+
+// -- what other parts of the engine tell the frame
+/// A mutable pointer to the tensor's bytes is about to be handed out.
+void frame_mutable_pointer(TensorImpl* t, Loc loc);
+/// A value is about to be read (const); also where a region that fell back to eager is tried again.
+void frame_value_read(Loc loc);
+/// A tensor's metadata (requires_grad, storage, sizes, hooks) is about to change: closes the region.
+void frame_metadata_change(Loc loc);
+/// User code (a hook) is about to run in the middle of the engine's work and must see values: closes the region.
+void frame_host_callback(Loc loc);
+/// Foreign memory was wrapped inside the frame.
+void frame_borrowed(TensorImpl* t);
+
+}  // namespace sinter

@@ -1,0 +1,12 @@
+// The interpreter: a region's events in order with eager kernels. Slow, and always right.
+#pragma once
+#include "trie.h"
+
+namespace sinter {
+
+/// Gives every result of the path its bytes (all before the first kernel runs), then runs the operators in order. Operands,
+/// results and value scalars are those of the slot tables. @throws OutOfMemoryError with nothing written.
+/// `free_ints`: the arguments of generalised events in order (Context::free_ints_).
+void interpret(Event* const* path, size_t n, TensorImpl* const* slots, const Scalar* scalars, const int64_t* free_ints);
+
+}  // namespace sinter

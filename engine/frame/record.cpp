@@ -1,0 +1,191 @@
+// Recording: where a call leaves what was recorded, events are appended to a private chain until the close.
+#include <algorithm>
+#include "../../runtime/env.h"
+#include "../../runtime/log.h"
+#include "../eager.h"
+#include "compiled_state.h"
+#include "context.h"
+#include "reason.h"
+
+namespace sinter {
+
+bool Context::refused(Entry& entry, const OpCall& c) {
+  if (entry.variants.load(std::memory_order_relaxed) == 0) return false;
+  if (stance() == Stance::FailOnRecompile)
+    raise<RecompileError>("{} would recompile under stance fail_on_recompile: {}", owner_->where(), miss_reason_);
+  if (stance() == Stance::EagerOnRecompile) return true;
+  const bool own = entry.variants.load() >= env().recompile_limit;
+  const bool all = accumulated_variants.load() >= env().accumulated_recompile_limit;
+  if (!own && !all && tries_->event_count() < env().node_limit) return false;
+  const std::string text = fmt::format(
+      "{} hit {} ({})\n   function: {}\n   last reason: {}\n   The rest of this region runs eager. SINTER_LOGS=recompiles shows every reason.",
+      op_info(c.op).name, own ? "recompile_limit" : all ? "accumulated_recompile_limit" : "node_limit",
+      own ? env().recompile_limit : all ? env().accumulated_recompile_limit : env().node_limit, owner_->where(), miss_reason_);
+  if (env().fail_on_recompile_limit) throw RecompileError(text);
+  if (!entry.warned.exchange(true)) warn(text);
+  return true;
+}
+
+bool Context::begin_recording(const OpCall& c, uint64_t key) {
+  miss_reason_ = explain_miss(c, key, first_candidate(), last, *this);
+  recording_entry_ = last != nullptr ? last->info->entry : tries_->entry_of(key, c.loc);
+  if (refused(*recording_entry_, c)) return false;
+  recording_base_ = last != nullptr ? last : &tries_->root;
+  shadow_parent_ = recording_base_;
+  slot_roots_.clear();
+  n_slots_ = last != nullptr ? last->info->n_slots_after : 0;
+  n_scalars_ = last != nullptr ? last->info->n_scalars_after : 0;
+  n_inputs_ = last != nullptr ? last->info->n_inputs_after : 0;
+  dynamic_slots_.assign(static_cast<size_t>(n_slots_), 0);
+  for (const Event* e = last; e != nullptr && e != &tries_->root; e = e->info->parent) {
+    if (e->info->dynamic) dynamic_slots_[static_cast<size_t>(e->out)] = 1;
+    for (const InputGuard& g : e->info->guards)
+      if (g.free_dims != 0) dynamic_slots_[static_cast<size_t>(g.slot)] = 1;
+  }
+  return true;
+}
+
+Tensor Context::run_eager_from_here(const OpCall& c) {
+  owner_->eager_fallbacks.fetch_add(1, std::memory_order_relaxed);
+  close(Break::recompile_limit, c.loc);
+  eager_until_break_ = true;
+  return call(c);
+}
+
+Tensor Context::diverge(const OpCall& c, uint64_t key) {
+  const TensorMeta meta = infer(c, default_dtype());  // throws as eager would, with the cursor unmoved
+  for (TensorImpl* t : c.operands()) {
+    FrameBase* pending = t != nullptr ? t->storage->pending_in.load(std::memory_order_relaxed) : nullptr;
+    if (pending != nullptr && pending != this)
+      raise<ForeignThreadError>("{}: an operand is pending in another thread's compiled call; finish that call first", describe(c));
+  }
+  if (recording_.empty() && !begin_recording(c, key)) return run_eager_from_here(c);
+  Event* e = record(c, key, meta);
+  recording_.push_back(e);
+  return commit(e, c);
+}
+
+Event* Context::record(const OpCall& c, uint64_t key, const TensorMeta& meta) {
+  Event* e = tries_->new_event();
+  EventInfo& info = *e->info;
+  e->attr = c.attr;
+  info.loc = c.loc;
+  info.ints = c.ints.vec();
+  info.entry = recording_entry_;
+  info.inplace = is_inplace(c);
+  info.view = is_view(c.op) && !info.inplace;
+  info.depth = last != nullptr ? last->info->depth + 1 : 1;
+  info.close_after = info.depth >= env().region_ops;
+  info.first_scalar = e->first_scalar = n_scalars_;
+  info.n_scalars = c.n_scalars;
+  n_scalars_ += c.n_scalars;
+  if (op_info(c.op).kind == OpKind::Pointwise) info.compute = compute_dtype(c, default_dtype());
+  e->key = key;
+  fill_operands(e, c);
+  e->out = info.inplace ? info.in[0] : n_slots_++;
+  info.root = info.inplace || info.view ? root_of_slot(info.in[0]) : e->out;
+  info.meta = meta;
+  if (info.view) info.meta.offset -= c.in[0]->offset;
+  slot_roots_.resize(static_cast<size_t>(n_slots_), -1);
+  slot_roots_[static_cast<size_t>(e->out)] = info.root;
+  generalise(e, c);
+  dynamic_slots_.resize(static_cast<size_t>(n_slots_), 0);
+  if (info.dynamic && !info.inplace) dynamic_slots_[static_cast<size_t>(e->out)] = 1;
+  e->head = head::make(meta.dtype, meta.sizes.size(), head::kPooled, 1);
+  if (needs_node(c)) e->key |= event_key::kTracked;
+  if (!info.guards.empty() || info.view || info.inplace || info.dynamic || info.close_after || c.n_scalars > 0 ||
+      !c.ints.empty() || op_info(c.op).checked || c.n_in > 3)
+    e->key |= event_key::kCareful;
+  info.n_slots_after = n_slots_;
+  info.n_scalars_after = n_scalars_;
+  info.n_inputs_after = n_inputs_;
+  return e;
+}
+
+int32_t Context::root_of_slot(int32_t slot) {
+  if (slot_roots_.size() <= static_cast<size_t>(slot)) slot_roots_.resize(static_cast<size_t>(slot) + 1, -1);
+  int32_t& root = slot_roots_[static_cast<size_t>(slot)];
+  if (root >= 0) return root;
+  // Not from this recording: look it up along the replayed prefix; inputs own their storage as far as we know.
+  for (const Event* e = recording_base_; e != nullptr && e != &tries_->root; e = e->info->parent)
+    if (e->out == slot && !e->info->inplace) return root = e->info->root;
+  return root = slot;
+}
+
+void Context::fill_operands(Event* e, const OpCall& c) {
+  EventInfo& info = *e->info;
+  info.in.resize(c.n_in, -1);
+  for (int i = 0; i < c.n_in; ++i) {
+    TensorImpl* t = c.in[i];
+    if (t == nullptr) continue;
+    int32_t slot = known_slot(t);
+    for (int j = 0; j < i && slot < 0; ++j)
+      if (c.in[j] == t) slot = info.in[static_cast<size_t>(j)];
+    if (slot < 0) {
+      slot = n_slots_++;
+      ++n_inputs_;
+      InputGuard g;
+      g.operand = i;
+      g.slot = slot;
+      g.head = t->head.load(std::memory_order_relaxed) & (head::kGuardMask | head::kPooled);
+      g.sizes = t->sizes;
+      g.strides = t->strides;
+      info.guards.push_back(std::move(g));
+    }
+    info.in[static_cast<size_t>(i)] = slot;
+    if (i < 3) e->in[i] = slot;
+  }
+}
+
+int32_t Context::known_slot(TensorImpl* t) const {
+  const int32_t n = last != nullptr ? last->info->n_slots_after : 0;
+  for (int32_t s = n - 1; s >= 0; --s)  // recent results are the likely operands
+    if (slots[s] == t) return s;
+  return -1;
+}
+
+const Event* Context::shadow_of(const Event& draft) const {
+  if (shadow_parent_ == nullptr) return nullptr;
+  const Event* found = nullptr;
+  for (const Event* s = shadow_parent_->next.load(std::memory_order_acquire); s != nullptr;
+       s = s->info->sibling.load(std::memory_order_acquire)) {
+    if (((s->key ^ draft.key) & ~event_key::kEventBits) != 0 || s->attr != draft.attr || s->info->in != draft.info->in) continue;
+    const auto& a = s->info->guards;
+    const auto& b = draft.info->guards;
+    const bool comparable = std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const InputGuard& x, const InputGuard& y) {
+      return x.operand == y.operand && x.head == y.head && x.sizes.size() == y.sizes.size() && x.sizes.size() <= 64;
+    });
+    if (comparable && s->info->ints.size() == draft.info->ints.size()) found = s;  // the newest is the most general
+  }
+  return found;
+}
+
+void Context::generalise(Event* e, const OpCall& c) {
+  EventInfo& info = *e->info;
+  const Event* shadow = shadow_of(*e);
+  shadow_parent_ = shadow;
+  if (shadow != nullptr) {
+    for (size_t k = 0; k < info.guards.size(); ++k) {
+      InputGuard& g = info.guards[k];
+      const InputGuard& old = shadow->info->guards[k];
+      if (!is_contiguous(g.sizes, g.strides) || !is_contiguous(old.sizes, old.strides)) continue;
+      g.free_dims = old.free_dims;
+      for (size_t d = 0; d < g.sizes.size(); ++d)
+        if (g.sizes[d] != old.sizes[d]) g.free_dims |= uint64_t{1} << d;
+    }
+    info.free_ints = shadow->info->free_ints;
+    for (size_t i = 0; i < info.ints.size() && i < 64; ++i)
+      if (info.ints[i] != shadow->info->ints[i]) info.free_ints |= uint64_t{1} << i;
+  }
+  info.dynamic = info.free_ints != 0;
+  for (const InputGuard& g : info.guards) {
+    dynamic_slots_.resize(static_cast<size_t>(std::max(n_slots_, g.slot + 1)), 0);
+    if (g.free_dims != 0) dynamic_slots_[static_cast<size_t>(g.slot)] = 1;
+  }
+  for (int i = 0; i < c.n_in; ++i) {
+    const int32_t s = info.in[static_cast<size_t>(i)];
+    if (s >= 0 && dynamic_slots_[static_cast<size_t>(s)]) info.dynamic = true;
+  }
+}
+
+}  // namespace sinter

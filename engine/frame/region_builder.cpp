@@ -1,0 +1,136 @@
+#include "region_builder.h"
+#include <chrono>
+#include "../../runtime/env.h"
+#include "../../runtime/log.h"
+#include "compiled_state.h"
+#include "report.h"
+
+namespace sinter {
+namespace {
+
+/// Byte ranges two inputs may touch; used to find inputs that overlap in a region that writes.
+bool memory_overlaps(TensorImpl* a, TensorImpl* b) {
+  if (a->numel == 0 || b->numel == 0) return false;
+  const auto range = [](TensorImpl* t) {
+    const auto size = static_cast<int64_t>(element_size(t->dtype()));
+    const char* lo = static_cast<char*>(t->storage->data) + t->offset * size;
+    int64_t span = size;
+    for (size_t d = 0; d < t->sizes.size(); ++d) span += (t->sizes[d] - 1) * t->strides[d] * size;
+    return std::pair(lo, lo + span);
+  };
+  const auto [alo, ahi] = range(a);
+  const auto [blo, bhi] = range(b);
+  return alo < bhi && blo < ahi;
+}
+
+void fill_slot(RegionSlot& slot, TensorImpl* t, int32_t root, TensorImpl* root_tensor) {
+  slot.meta.dtype = t->dtype();
+  slot.meta.sizes = t->sizes;
+  slot.meta.strides = t->strides;
+  slot.meta.offset = t->offset - root_tensor->offset;
+  slot.root = root;
+  slot.wrapped = t->has(head::kWrapped);
+}
+
+bool overlapping_inputs(const Leaf& leaf, TensorImpl* const* slots) {
+  // Aliases found at binding are the only candidates: owned storages are disjoint otherwise.
+  for (const AliasRelation& a : leaf.aliases)
+    if (memory_overlaps(slots[a.slot], slots[a.other])) return true;
+  return false;
+}
+
+}  // namespace
+
+Region build_region(const Leaf& leaf, TensorImpl* const* slots, const Scalar* scalars, const std::vector<int64_t>& free_ints,
+                    const std::vector<uint64_t>& live, const std::string& name) {
+  Region r;
+  r.name = name;
+  r.slots.resize(static_cast<size_t>(leaf.end->info->n_slots_after));
+  r.inputs = leaf.inputs;
+  for (size_t i = 0; i < leaf.inputs.size(); ++i) {
+    const int32_t s = leaf.inputs[i];
+    fill_slot(r.slots[static_cast<size_t>(s)], slots[s], s, slots[s]);
+    r.slots[static_cast<size_t>(s)].input = static_cast<int32_t>(i);
+  }
+  for (size_t i = 0; i < leaf.roots.size(); ++i)
+    if (live[i / 64] >> (i % 64) & 1) r.live.push_back(leaf.roots[i]);
+  for (int32_t i = 0; i < leaf.end->info->n_scalars_after; ++i) r.scalars.push_back(scalars[i].type());
+  const int64_t* next_int = free_ints.data();
+  r.events.reserve(leaf.path.size());
+  for (const Event* e : leaf.path) {
+    const EventInfo& info = *e->info;
+    RegionEvent v;
+    v.op = static_cast<Op>(e->key & 0x3ff);
+    v.flags = static_cast<uint8_t>(e->key >> event_key::kFlagShift);
+    if (info.inplace) v.flags |= kInplace;
+    v.in = info.in;
+    v.out = e->out;
+    v.attr = e->attr;
+    v.ints = info.ints;
+    if (info.free_ints != 0) {
+      v.ints.assign(next_int, next_int + info.ints.size());
+      next_int += info.ints.size();
+    }
+    v.n_scalars = static_cast<uint8_t>(info.n_scalars);
+    v.first_scalar = info.first_scalar;
+    for (int i = 0; i < info.n_scalars; ++i) v.scalar_types[i] = scalars[info.first_scalar + i].type();
+    v.compute = info.compute;
+    v.loc = info.loc;
+    if (!info.inplace) fill_slot(r.slots[static_cast<size_t>(e->out)], slots[e->out], info.root, slots[info.root]);
+    r.events.push_back(std::move(v));
+  }
+  r.overlapping_writes = leaf.writes && overlapping_inputs(leaf, slots);
+  return r;
+}
+
+namespace {
+bool time_to_compile(const Leaf& leaf, const Entry& entry, int seen, bool resized) {
+  if (resized) return seen >= 2;  // another size of a generalised region
+  return entry.variants.load(std::memory_order_relaxed) <= 1 || seen >= 2 || leaf.programs.load() != nullptr;
+}
+}  // namespace
+
+const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vector<uint64_t>& live, std::vector<int64_t> sizes_key,
+                                   bool fresh_leaf, bool& compiled_now) {
+  Entry& entry = *leaf.end->info->entry;
+  if (fresh_leaf) {
+    const int nth = entry.variants.fetch_add(1) + 1;
+    accumulated_variants.fetch_add(1);
+    report_recompile(context, leaf, nth);
+  }
+  const int seen = leaf.seen.fetch_add(1) + 1;
+  std::lock_guard lock(leaf.compiling);
+  // The union of what was wanted before at these sizes, so that one program serves all.
+  std::vector<uint64_t> wanted = live;
+  int others = 0;
+  for (const ProgramEntry* e = leaf.programs.load(std::memory_order_acquire); e != nullptr; e = e->next, ++others) {
+    if (e->sizes_key != sizes_key) continue;
+    bool covers = true;
+    for (size_t i = 0; i < live.size(); ++i) covers &= (live[i] & ~e->live[i]) == 0;
+    if (covers) return e;  // another thread compiled it while we waited
+    for (size_t i = 0; i < live.size(); ++i) wanted[i] |= e->live[i];
+  }
+  constexpr int kMostProgramsPerLeaf = 256;
+  if (others >= kMostProgramsPerLeaf || !time_to_compile(leaf, entry, seen, leaf.dynamic && others > 0)) return nullptr;
+  const auto start = std::chrono::steady_clock::now();
+  auto made = std::make_unique<ProgramEntry>();
+  made->sizes_key = std::move(sizes_key);
+  made->live = std::move(wanted);
+  for (size_t i = 0; i < leaf.roots.size(); ++i)
+    if (made->live[i / 64] >> (i % 64) & 1) made->live_roots.push_back(static_cast<int32_t>(i));
+  const Region region = context.region_of(leaf, made->live);
+  made->program = compile_region(region);
+  leaf.compile_us += std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+  CompiledState& owner = context.owner();
+  owner.regions_compiled.fetch_add(1);
+  if (entry.variants.load() > 1 && others == 0) owner.recompiles.fetch_add(1);
+  compiled_now = true;
+  report_compiled(context, leaf, region, made->program.get());
+  made->next = leaf.programs.load(std::memory_order_relaxed);
+  const ProgramEntry* result = made.get();
+  leaf.programs.store(made.get(), std::memory_order_release);
+  leaf.owned.push_back(std::move(made));
+  return result;
+}
+
+}  // namespace sinter

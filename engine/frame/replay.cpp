@@ -1,0 +1,253 @@
+// Verified replay: each call is compared with the recorded event; a match costs a few compares and hands out a pooled tensor.
+#include "../autograd/node.h"
+#include "../eager.h"
+#include "../../runtime/allocator.h"
+#include "../../runtime/env.h"
+#include "compiled_state.h"
+#include "context.h"
+
+namespace sinter {
+
+Event Context::kNoEvent;
+
+namespace {
+constexpr uint64_t kGuardBits = head::kGuardMask | head::kPooled;
+
+/// Equal strides, those of size-1 dimensions aside: no element is ever reached through them.
+bool strides_fit(IntArrayRef sizes, IntArrayRef a, IntArrayRef b) {
+  for (size_t d = 0; d < sizes.size(); ++d)
+    if (a[d] != b[d] && sizes[d] != 1) return false;
+  return true;
+}
+}  // namespace
+
+BoundStorages::Entry* BoundStorages::find(Storage* s) {
+  for (size_t i = home(s);; i = (i + 1) & (table_.size() - 1)) {
+    if (table_[i].epoch != epoch_) return nullptr;
+    if (table_[i].storage == s) return &table_[i];
+  }
+}
+
+BoundStorages::Entry& BoundStorages::insert(Storage* s, int32_t slot) {
+  if (used_.size() * 2 >= table_.size()) grow();
+  size_t i = home(s);
+  while (table_[i].epoch == epoch_) i = (i + 1) & (table_.size() - 1);
+  table_[i] = {s, epoch_, s->writes.load(std::memory_order_relaxed), slot};
+  used_.push_back(static_cast<uint32_t>(i));
+  return table_[i];
+}
+
+void BoundStorages::grow() {
+  std::vector<Entry> old;
+  for (uint32_t i : used_) old.push_back(table_[i]);
+  table_.assign(table_.size() * 2, Entry{});
+  --shift_;
+  used_.clear();
+  for (const Entry& e : old) {
+    size_t i = home(e.storage);
+    while (table_[i].epoch == epoch_) i = (i + 1) & (table_.size() - 1);
+    table_[i] = e;
+    used_.push_back(static_cast<uint32_t>(i));
+  }
+}
+
+Event* Context::first_candidate() const {
+  // Within a region: the children of the last event, the first one being the cursor. Between regions: all first events.
+  return last != nullptr ? last->next.load(std::memory_order_acquire) : tries_->root.next.load(std::memory_order_acquire);
+}
+
+Tensor Context::call(const OpCall& c) {
+  if (eager_until_break_) [[unlikely]] {
+    current_frame = nullptr;  // nothing below may look at the frame: composites would come back here
+    struct Restore {
+      Context* self;
+      ~Restore() { current_frame = self; }
+    } restore{this};
+    return eager_call(c);
+  }
+  if (op_info(c.op).checked) [[unlikely]] {
+    infer(c, default_dtype());  // shapes first, as eager does
+    for (int i = 1; i < c.n_in; ++i)
+      if (c.in[i] != nullptr && c.in[i]->storage->is_pending()) close(Break::value_check, c.loc);
+    if (c.op == Op::div_trunc || c.op == Op::floor_divide || c.op == Op::remainder)
+      if (c.n_in > 0 && c.has(kScalarLhs) && c.in[0]->storage->is_pending()) close(Break::value_check, c.loc);
+    check_call_values(c);
+  }
+  const uint64_t key = event_key::of(c, ambient::word);
+  if (cursor != &kNoEvent && matches(*cursor, key, c)) [[likely]] return commit(cursor, c);
+  for (Event* e = first_candidate(); e != nullptr; e = e->info->sibling.load(std::memory_order_acquire))
+    if (e != cursor && matches(*e, key, c)) return commit(e, c);
+  return diverge(c, key);
+}
+
+bool Context::matches(const Event& e, uint64_t key, const OpCall& c) {
+  if ((e.key & ~event_key::kEventBits) != key || e.attr != c.attr) return false;
+  const EventInfo& info = *e.info;
+  if (info.in.size() != c.n_in) return false;
+  reserve_slots(info.n_slots_after);
+  reserve_scalars(info.n_scalars_after);
+  size_t next_guard = 0;
+  for (int i = 0; i < c.n_in; ++i) {
+    TensorImpl* t = c.in[i];
+    const int32_t s = info.in[static_cast<size_t>(i)];
+    if (s < 0 || t == nullptr) {
+      if (s >= 0 || t != nullptr) return false;
+      continue;
+    }
+    if (next_guard < info.guards.size() && info.guards[next_guard].operand == i) {
+      if (!guard_holds(info.guards[next_guard], t, c, i, e)) return false;
+      slots[s] = t;  // so that a second operand of this call can be compared; forgotten when the match fails later
+      ++next_guard;
+    } else if (slots[s] != t) {
+      return false;
+    }
+  }
+  if (info.ints.size() != c.ints.size()) return false;
+  for (size_t i = 0; i < info.ints.size(); ++i)
+    if (info.ints[i] != c.ints[i] && !(i < 64 && (info.free_ints >> i & 1))) return false;
+  return true;
+}
+
+bool Context::guard_holds(const InputGuard& g, TensorImpl* t, const OpCall& c, int operand, const Event& e) {
+  if ((t->head.load(std::memory_order_relaxed) & kGuardBits) != g.head) return false;
+  if (g.free_dims == 0) [[likely]] {
+    const size_t n = g.sizes.size();
+    for (size_t d = 0; d < n; ++d)
+      if (t->sizes[d] != g.sizes[d]) return false;
+    for (size_t d = 0; d < n; ++d)
+      if (t->strides[d] != g.strides[d] && !strides_fit(t->sizes, t->strides, g.strides)) return false;
+  } else {
+    for (size_t d = 0; d < g.sizes.size(); ++d)
+      if (t->sizes[d] != g.sizes[d] && !(g.free_dims >> d & 1)) return false;
+    if (!t->is_contiguous()) return false;
+  }
+  // A tensor that already is an input of this region has its slot; here the event wants a new one.
+  if (t->has(head::kBound) && bound_.find(t->storage) != nullptr && is_bound(t)) return false;
+  for (int j = 0; j < operand; ++j)
+    if (c.in[j] == t && e.info->in[static_cast<size_t>(j)] != g.slot) return false;
+  return true;
+}
+
+bool Context::is_bound(TensorImpl* t) const {
+  for (TensorImpl* b : bound_impls_)
+    if (b == t) return true;
+  return false;
+}
+
+void Context::bind(TensorImpl* t, int32_t slot) {
+  Storage* s = t->storage;
+  FrameBase* pending = s->pending_in.load(std::memory_order_relaxed);
+  if (pending != nullptr && pending != this) [[unlikely]]
+    raise<ForeignThreadError>("an operand {}{} is pending in another thread's compiled call; finish that call first",
+                              dtype_name(t->dtype()), to_string(t->sizes));
+  if (!t->has(head::kBound)) t->set(head::kBound, true);
+  slots[slot] = t;
+  bound_impls_.push_back(t);
+  BoundStorages::Entry* same = bound_.find(s);
+  if (same != nullptr || (s->flags & Storage::kBorrowed)) [[unlikely]] note_aliases(t, slot, same);
+  if (same == nullptr) bound_.insert(s, slot);
+  if (s->immediate_in_frame == serial_) [[unlikely]] close_after_call_ = true;
+  if ((bound_impls_.size() & 7) == 0 && thread_allocated_bytes() - bytes_at_open_ > env().region_bytes) [[unlikely]]
+    close_after_call_ = true;
+}
+
+void Context::note_aliases(TensorImpl* t, int32_t slot, BoundStorages::Entry* same_storage) {
+  const auto address = [](TensorImpl* x) {
+    return static_cast<char*>(x->storage->data) + x->offset * static_cast<int64_t>(element_size(x->dtype()));
+  };
+  if (same_storage != nullptr)
+    aliases_.push_back({slot, same_storage->first_slot, address(t) - address(slots[same_storage->first_slot])});
+  if (!(t->storage->flags & Storage::kBorrowed)) return;
+  for (TensorImpl* b : borrowed_inputs_) {
+    if (b->storage == t->storage) continue;
+    const char* lo = static_cast<char*>(t->storage->data);
+    const char* other = static_cast<char*>(b->storage->data);
+    if (lo < other + b->storage->nbytes && other < lo + t->storage->nbytes)
+      aliases_.push_back({slot, bound_.find(b->storage)->first_slot, address(t) - address(b)});
+  }
+  borrowed_inputs_.push_back(t);
+}
+
+TensorImpl* Context::make_pooled(Event* e) {
+  if (e->id >= n_pooled) reserve_pooled();
+  const EventInfo& info = *e->info;
+  // Also the place where the tables are made large enough: a plain replay of the event comes here the first time.
+  reserve_slots(info.n_slots_after);
+  reserve_scalars(info.n_scalars_after);
+  Storage* s = nullptr;
+  if (!info.view) {
+    s = Storage::empty();
+    s->pending_in.store(this, std::memory_order_relaxed);
+  }
+  auto* p = new TensorImpl(info.meta.dtype, info.meta.sizes, info.meta.strides, info.meta.offset, s);
+  p->pool = this_thread_pool;
+  return pooled[e->id] = p;
+}
+
+Tensor Context::commit(Event* e, const OpCall& c) {
+  const EventInfo& info = *e->info;
+  TensorMeta meta;
+  if (info.dynamic) meta = infer(c, default_dtype());  // may throw as eager would: before anything is bound
+  if (info.inplace && grad_mode()) check_inplace(c);
+  for (const InputGuard& g : info.guards) bind(c.in[g.operand], g.slot);
+  for (int i = 0; i < c.n_scalars; ++i) scalars[info.first_scalar + i] = c.scalars[i];
+  if (info.free_ints != 0) free_ints_.insert(free_ints_.end(), c.ints.begin(), c.ints.end());
+  if (info.inplace) return finish_call(e, c, commit_inplace(e, c));
+  Tensor result = hand_out(e);
+  TensorImpl* p = result.impl();
+  if (info.view) {
+    TensorImpl* base = c.in[0];
+    p->storage = base->storage;  // not counted while pooled: the base is bound or pooled until the close
+    p->offset = info.dynamic ? meta.offset : base->offset + info.meta.offset;
+  }
+  if (info.dynamic) {
+    p->sizes = meta.sizes;
+    p->strides = meta.strides;
+    p->numel = numel_of(meta.sizes);
+  }
+  return finish_call(e, c, std::move(result));
+}
+
+Tensor Context::commit_inplace(Event* e, const OpCall& c) {
+  TensorImpl* self = c.in[0];
+  Storage* s = self->storage;
+  bump_version(self);
+  if (BoundStorages::Entry* b = bound_.find(s)) {
+    ++b->writes;
+    if (!s->is_pending()) {
+      s->pending_in.store(this, std::memory_order_release);
+      written_inputs_.push_back(s);
+    }
+  } else {
+    dirty_pooled_.push_back(s);
+  }
+  last = e;
+  Event* n = e->next.load(std::memory_order_acquire);
+  cursor = n != nullptr ? n : &kNoEvent;
+  return Tensor::share(self);
+}
+
+Tensor Context::finish_call(Event* e, const OpCall& c, Tensor result) {
+  if (e->key & event_key::kTracked) record_node(c, result);
+  if (close_after_call_ || e->info->close_after) [[unlikely]] {
+    const Break why = e->info->close_after ? Break::budget_ops
+                      : thread_allocated_bytes() - bytes_at_open_ > env().region_bytes ? Break::budget_bytes
+                                                                                       : Break::borrowed_memory;
+    close(why, c.loc);
+  }
+  return result;
+}
+
+void Context::reserve_slots(int32_t n) {
+  if (n <= static_cast<int32_t>(slot_table_.size())) return;
+  slot_table_.resize(static_cast<size_t>(n) * 2 + 64, nullptr);
+  slots = slot_table_.data();
+}
+
+void Context::reserve_scalars(int32_t n) {
+  if (n <= static_cast<int32_t>(scalar_table_.size())) return;
+  scalar_table_.resize(static_cast<size_t>(n) * 2 + 64);
+  scalars = scalar_table_.data();
+}
+
+}  // namespace sinter

@@ -1,0 +1,71 @@
+#include "report.h"
+#include <filesystem>
+#include <fstream>
+#include "../../runtime/env.h"
+#include "../../runtime/log.h"
+#include "compiled_state.h"
+#include "reason.h"
+
+namespace sinter {
+
+std::string place(Loc loc) {
+  const std::string file = loc.file;
+  return fmt::format("{}:{}", file.substr(file.find_last_of('/') + 1), loc.line);
+}
+
+void report_recompile(Context& context, const Leaf& leaf, int variant) {
+  if (variant > 1)
+    log(LogTopic::Recompiles, "recompile #{} of {}: {}", variant - 1, context.owner().where(), context.miss_reason());
+  if (!log_enabled(LogTopic::Guards)) return;
+  std::string text = fmt::format("region {} of {}, guards:", leaf.number, context.owner().where());
+  int32_t input = 0;
+  for (const Event* e : leaf.path)
+    for (const InputGuard& g : e->info->guards) {
+      const std::string name = fmt::format("input {} ({})", input, name_input(context.slots[g.slot], input, context));
+      text += fmt::format("\n  {}, first used at {}", describe_guard(g, name), place(e->info->loc));
+      ++input;
+    }
+  log_line(LogTopic::Guards, text);
+}
+
+namespace {
+void write_file(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream out(path);
+  out << text;
+  if (!out) warn(fmt::format("SINTER_DEBUG_DIR: cannot write {}", path.string()), "debug_dir");
+}
+
+void write_debug_files(const std::string& name, const Region& region, const Program* program) {
+  std::error_code failure;
+  const std::filesystem::path dir = std::filesystem::path(env().debug_dir) / name;
+  std::filesystem::create_directories(dir, failure);
+  if (failure) return warn(fmt::format("SINTER_DEBUG_DIR: cannot create {}: {}", dir.string(), failure.message()), "debug_dir");
+  write_file(dir / "region.txt", to_string(region));
+  if (program == nullptr) return;
+  write_file(dir / "graph.txt", program->graph.str());
+  write_file(dir / "program.txt", program->str());
+  for (const auto& [kernel, text] : program->assembly()) write_file(dir / (kernel + ".asm"), text);
+}
+}  // namespace
+
+void report_compiled(Context& context, const Leaf& leaf, const Region& region, const Program* program) {
+  const std::string what = fmt::format("{} region {}", context.owner().where(), leaf.number);
+  if (log_enabled(LogTopic::Graph)) log_line(LogTopic::Graph, what + "\n" + to_string(region) + (program ? "\n" + program->graph.str() : ""));
+  if (log_enabled(LogTopic::Program)) log_line(LogTopic::Program, what + "\n" + (program ? program->str() : "interpreted with eager kernels"));
+  if (program != nullptr && log_enabled(LogTopic::Asm))
+    for (const auto& [kernel, text] : program->assembly()) log_line(LogTopic::Asm, kernel + "\n" + text);
+  if (!env().debug_dir.empty()) write_debug_files(region.name, region, program);
+}
+
+std::vector<std::string> name_live_outs(const Leaf& leaf, const std::vector<uint64_t>& live) {
+  std::vector<std::string> names;
+  for (const Leaf::PooledSlot& p : leaf.pooled) {
+    if (p.view || !(live[static_cast<size_t>(p.root_index) / 64] >> (p.root_index % 64) & 1)) continue;
+    const EventInfo& info = *p.event->info;
+    names.push_back(fmt::format("{} ({}) {}{}", op_info(static_cast<Op>(p.event->key & 0x3ff)).name, place(info.loc),
+                                dtype_short_name(info.meta.dtype), to_string(info.meta.sizes)));
+  }
+  return names;
+}
+
+}  // namespace sinter

@@ -1,0 +1,117 @@
+#include "trie.h"
+#include <algorithm>
+
+namespace sinter {
+
+uint64_t event_key::of(const OpCall& call, uint32_t ambient) {
+  uint64_t key = make(call.op, call.flags, call.n_in, ambient);
+  for (int i = 0; i < call.n_scalars; ++i) key |= scalar_code(call.scalars[i].type()) << (kScalarShift + 2 * i);
+  if (!call.ints.empty()) key |= kHasInts;
+  return key;
+}
+
+Tries::Tries() { root.info = new EventInfo(); }
+Tries::~Tries() { delete root.info; }
+
+Event* Tries::new_event() {
+  std::lock_guard lock(mutex);
+  const int32_t id = next_id_.load(std::memory_order_relaxed);
+  if (id % kChunk == 0) chunks_.push_back(std::make_unique<Event[]>(kChunk));
+  Event* e = &chunks_.back()[static_cast<size_t>(id % kChunk)];
+  infos_.push_back(std::make_unique<EventInfo>());
+  e->info = infos_.back().get();
+  e->id = id;
+  next_id_.store(id + 1, std::memory_order_relaxed);
+  return e;
+}
+
+namespace {
+bool same_event(const Event& a, const Event& b) {
+  const EventInfo &x = *a.info, &y = *b.info;
+  return a.key == b.key && a.attr == b.attr && a.out == b.out && x.in == y.in && x.ints == y.ints &&
+         x.free_ints == y.free_ints && x.guards == y.guards && x.dynamic == y.dynamic && x.close_after == y.close_after &&
+         x.root == y.root && (x.dynamic || x.meta == y.meta);
+}
+}  // namespace
+
+Event* Tries::adopt_or_append(Event* at, Event* draft) {
+  std::atomic<Event*>* link = &at->next;
+  for (Event* e = link->load(std::memory_order_acquire); e != nullptr; e = link->load(std::memory_order_acquire)) {
+    if (same_event(*e, *draft)) return e;
+    link = &e->info->sibling;
+  }
+  draft->info->parent = at;
+  link->store(draft, std::memory_order_release);
+  return draft;
+}
+
+Entry* Tries::entry_of(uint64_t key, Loc loc) {
+  std::lock_guard lock(mutex);
+  auto& slot = entries_[{key, loc.file, loc.line}];
+  if (!slot) {
+    slot = std::make_unique<Entry>();
+    slot->loc = loc;
+    slot->op = static_cast<Op>(key & 0x3ff);
+  }
+  return slot.get();
+}
+
+namespace {
+void describe_path(Leaf& leaf, const Event* root) {
+  for (Event* e = leaf.end; e != root; e = e->info->parent) leaf.path.push_back(e);
+  std::reverse(leaf.path.begin(), leaf.path.end());
+  std::vector<int32_t> root_index(static_cast<size_t>(leaf.end->info->n_slots_after), -1);
+  leaf.inputs.resize(static_cast<size_t>(leaf.end->info->n_inputs_after));
+  size_t next_input = 0;
+  for (Event* e : leaf.path) {
+    const EventInfo& info = *e->info;
+    for (const InputGuard& g : info.guards) leaf.inputs[next_input++] = g.slot;
+    leaf.writes |= info.inplace;
+    leaf.dynamic |= info.dynamic;
+    if (info.inplace) continue;
+    const auto out = static_cast<size_t>(e->out);
+    if (!info.view) {
+      root_index[out] = static_cast<int32_t>(leaf.roots.size());
+      leaf.roots.push_back(e->out);
+    } else {
+      root_index[out] = root_index[static_cast<size_t>(info.root)];  // -1 for a view of an input
+    }
+    leaf.pooled.push_back({e->out, root_index[out], e, info.view});
+  }
+}
+}  // namespace
+
+Leaf* Tries::leaf_of(Event* end, const std::vector<AliasRelation>& aliases, Break reason, Loc loc, bool& made) {
+  made = false;
+  auto find = [&]() -> Leaf* {
+    for (Leaf* l = end->info->leaf.load(std::memory_order_acquire); l != nullptr; l = l->next_variant)
+      if (!l->writes || l->aliases == aliases) return l;
+    return nullptr;
+  };
+  if (Leaf* l = find()) return l;
+  std::lock_guard lock(mutex);
+  if (Leaf* l = find()) return l;
+  auto leaf = std::make_unique<Leaf>();
+  leaf->number = static_cast<int32_t>(leaves_.size());
+  leaf->end = end;
+  leaf->aliases = aliases;
+  leaf->reason = reason;
+  leaf->reason_loc = loc;
+  describe_path(*leaf, &root);
+  leaf->next_variant = end->info->leaf.load(std::memory_order_relaxed);
+  Leaf* l = leaf.get();
+  leaves_.push_back(std::move(leaf));
+  end->info->leaf.store(l, std::memory_order_release);
+  made = true;
+  return l;
+}
+
+std::vector<const Leaf*> Tries::leaves() const {
+  auto* self = const_cast<Tries*>(this);
+  std::lock_guard lock(self->mutex);
+  std::vector<const Leaf*> out;
+  for (const auto& l : leaves_) out.push_back(l.get());
+  return out;
+}
+
+}  // namespace sinter

@@ -1,0 +1,170 @@
+// What a compiled function has done so far: tries of events, with a leaf where a region was closed.
+#pragma once
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+#include "../../runtime/ops/op_call.h"
+#include "../program/program.h"
+#include "breaks.h"
+
+namespace sinter {
+
+struct Event;
+struct Leaf;
+
+/// First use of an input by an operand: everything about the tensor that the region relies on.
+struct InputGuard {
+  int32_t operand = 0, slot = 0;
+  uint64_t head = 0;         // head::kGuardMask | kPooled of the tensor
+  SizeVec sizes, strides;
+  uint64_t free_dims = 0;    // generalised: any size there (strides row-major then)
+  friend bool operator==(const InputGuard&, const InputGuard&) = default;
+};
+
+/// The part of an event that a plain replay does not touch.
+struct EventInfo {
+  Loc loc;
+  std::vector<int32_t> in;           // operand slots, -1 undefined (also for the few that Event::in holds)
+  std::vector<int64_t> ints;
+  uint64_t free_ints = 0;            // generalised: any value there
+  std::vector<InputGuard> guards;
+  TensorMeta meta;                   // of the result as recorded; views: offset relative to operand 0
+  int32_t first_scalar = 0, n_scalars = 0;
+  ScalarType compute = ScalarType::Undefined;
+  int32_t root = -1;                 // slot that owns the result's storage
+  int32_t n_slots_after = 0, n_scalars_after = 0, n_inputs_after = 0;
+  bool view = false, inplace = false, dynamic = false, close_after = false;
+  int32_t depth = 0;                 // 1 for a region's first event
+  std::atomic<Event*> sibling{nullptr};
+  std::atomic<Leaf*> leaf{nullptr};
+  Event* parent = nullptr;
+  struct Entry* entry = nullptr;     // of the region
+};
+
+/// One recorded operator call, immutable once published. 64 bytes: a replayed operator touches nothing else of the trie.
+struct alignas(64) Event {
+  uint64_t key = ~0ull;              // event_key of the call, plus the bits below
+  int32_t in[3] = {-1, -1, -1};
+  int32_t out = -1;
+  uint64_t attr = 0;
+  uint64_t head = 0;                 // the result's head word: count 1, pooled, dtype, rank
+  std::atomic<Event*> next{nullptr}; // first child
+  int32_t id = -1;                   // index of the result in Context::pooled
+  int32_t first_scalar = 0;
+  EventInfo* info = nullptr;
+};
+static_assert(sizeof(Event) == 64);
+
+namespace event_key {
+inline constexpr int kFlagShift = 10, kInShift = 18, kScalarShift = 21;
+inline constexpr uint64_t kMany = 7;            // operand count above 6: the real one is in the info
+inline constexpr uint64_t kHasInts = 1ull << 29;
+// Set in an event only, so that the plain compare fails and the careful path looks:
+inline constexpr uint64_t kCareful = 1ull << 30;  // first use of an input, a view, an in-place call, ...
+inline constexpr uint64_t kTracked = 1ull << 31;  // builds an autograd node
+inline constexpr uint64_t kEventBits = kCareful | kTracked;
+
+constexpr uint64_t scalar_code(ScalarType t) { return t == ScalarType::Bool ? 1 : t == ScalarType::Long ? 2 : 3; }
+constexpr uint64_t make(Op op, uint8_t flags, unsigned n_in, uint32_t ambient) {
+  return static_cast<uint64_t>(op) | (static_cast<uint64_t>(flags) << kFlagShift) |
+         (static_cast<uint64_t>(n_in < kMany ? n_in : kMany) << kInShift) | (static_cast<uint64_t>(ambient) << 32);
+}
+uint64_t of(const OpCall& call, uint32_t ambient);
+}  // namespace event_key
+
+/// Two inputs whose memory overlaps: part of what a leaf relies on when its region writes.
+struct AliasRelation {
+  int32_t slot = 0, other = 0;
+  int64_t byte_offset = 0;
+  friend bool operator==(const AliasRelation&, const AliasRelation&) = default;
+};
+
+/// A program for one live set (and, in a generalised region, one assignment of sizes).
+struct ProgramEntry {
+  std::vector<int64_t> sizes_key;         // empty unless the region is generalised
+  std::vector<uint64_t> live;             // bits over Leaf::roots
+  std::vector<int32_t> live_roots;        // indices into Leaf::roots, ascending: the program's outputs
+  std::shared_ptr<const Program> program; // null: the interpreter is its program
+  ProgramEntry* next = nullptr;
+};
+
+/// A close that happened after `end`. Everything here but the atomics is immutable once published.
+struct Leaf {
+  struct PooledSlot {
+    int32_t slot, root_index;
+    Event* event;
+    bool view;
+  };
+  int32_t number = 0;                     // region number within the Compiled, for names and logs
+  Event* end = nullptr;
+  std::vector<Event*> path;
+  std::vector<PooledSlot> pooled;         // results made in the region
+  std::vector<int32_t> roots;             // slots that own storage and are not inputs
+  std::vector<int32_t> inputs;            // input number -> slot
+  bool writes = false, dynamic = false;
+  std::vector<AliasRelation> aliases;     // compared only when the region writes
+  Leaf* next_variant = nullptr;           // same end, other aliases
+  std::atomic<ProgramEntry*> programs{nullptr};
+  std::atomic<int> seen{0};
+  std::atomic<Event*> successor{nullptr}; // first event of the region that came next, the last time
+  std::mutex compiling;                   // single flight
+  Break reason = Break::frame_end;        // of the first close
+  Loc reason_loc;
+  double compile_us = 0;
+  std::vector<std::unique_ptr<ProgramEntry>> owned;  // guarded by `compiling`
+};
+
+/// Where regions start: same first operator at the same line. Variants are counted per entry.
+struct Entry {
+  std::atomic<int> variants{0};
+  Loc loc;
+  Op op = Op::kCount;
+  std::atomic<bool> warned{false};
+};
+
+/// All tries of one Compiled. Append only; readers take no lock.
+class Tries {
+ public:
+  Tries();
+  ~Tries();
+  Event root;  // virtual: its children are the first events of regions
+
+  /// Publishes a recording below `base`, sharing events that another thread published meanwhile. `on_share(draft, existing)` is
+  /// called for those. Returns the event that the last one became.
+  template <class F>
+  Event* merge(Event* base, const std::vector<Event*>& recording, F&& on_share);
+  Event* new_event();
+  Entry* entry_of(uint64_t key, Loc loc);
+  /// Finds or publishes the leaf of `end` with these aliases. `made` tells which.
+  Leaf* leaf_of(Event* end, const std::vector<AliasRelation>& aliases, Break reason, Loc loc, bool& made);
+  int32_t event_count() const { return next_id_.load(std::memory_order_relaxed); }
+  std::vector<const Leaf*> leaves() const;
+
+  std::mutex mutex;
+
+ private:
+  Event* adopt_or_append(Event* at, Event* draft);
+  static constexpr int kChunk = 64;
+  std::vector<std::unique_ptr<Event[]>> chunks_;
+  std::vector<std::unique_ptr<EventInfo>> infos_;
+  std::vector<std::unique_ptr<Leaf>> leaves_;
+  std::map<std::tuple<uint64_t, const char*, int32_t>, std::unique_ptr<Entry>> entries_;
+  std::atomic<int32_t> next_id_{0};
+};
+
+template <class F>
+Event* Tries::merge(Event* base, const std::vector<Event*>& recording, F&& on_share) {
+  std::lock_guard lock(mutex);
+  Event* at = base;
+  for (Event* draft : recording) {
+    Event* e = adopt_or_append(at, draft);
+    if (e != draft) on_share(draft, e);
+    at = e;
+  }
+  return at;
+}
+
+}  // namespace sinter
