@@ -1,7 +1,9 @@
 // Tensor: the handle users hold. Operators are in functions.h; this file has the object, its metadata and reads.
 #pragma once
+#include <functional>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include "../runtime/error.h"
 #include "../runtime/loc.h"
@@ -87,6 +89,21 @@ class Tensor {
   void backward(const Tensor& gradient = {}, std::optional<bool> retain_graph = std::nullopt, bool create_graph = false,
                 Loc loc = Loc::current()) const;
 
+  /// Calls `hook` with each gradient of this tensor as it becomes known; a hook that returns a (defined) tensor replaces it.
+  /// Returns the number for remove_hook. @throws AutogradError when the tensor does not require grad.
+  template <class F> unsigned register_hook(F hook) const {
+    if constexpr (std::is_void_v<std::invoke_result_t<F&, const Tensor&>>)
+      return add_hook([hook = std::move(hook)](const Tensor& g) mutable { hook(g); return Tensor(); });
+    else
+      return add_hook([hook = std::move(hook)](const Tensor& g) mutable { return Tensor(hook(g)); });
+  }
+  void remove_hook(unsigned pos) const;
+  /// Keeps the gradient of a tensor that is no leaf in grad().
+  void retain_grad() const;
+  bool retains_grad() const;
+  /// Makes this tensor a leaf that does not require grad. @throws AutogradError for a view.
+  const Tensor& detach_() const;
+
   /// LibTorch's printing: values in columns, then "[ CPUFloatType{2,3} ]".
   std::string str(Loc loc = Loc::current()) const;
 
@@ -98,6 +115,7 @@ class Tensor {
     return impl_;
   }
   [[noreturn]] static void undefined_error();
+  unsigned add_hook(std::function<Tensor(const Tensor&)> hook) const;
   const void* const_data(ScalarType t, Loc loc) const;
   void* mutable_data(ScalarType t, Loc loc) const;
 

@@ -39,6 +39,16 @@ const Tensor& Tensor::grad() const {
   return m->extra != nullptr && m->extra->retained ? *m->extra->retained : m->grad;
 }
 
+unsigned Tensor::add_hook(std::function<Tensor(const Tensor&)> hook) const { return autograd::register_hook(*this, std::move(hook)); }
+void Tensor::remove_hook(unsigned pos) const { autograd::remove_hook(*this, pos); }
+void Tensor::retain_grad() const { autograd::retain_grad(*this); }
+bool Tensor::retains_grad() const { return autograd::retains_grad(*this); }
+
+const Tensor& Tensor::detach_() const {
+  autograd::detach_in_place(*this);
+  return *this;
+}
+
 void Tensor::backward(const Tensor& gradient, std::optional<bool> retain_graph, bool create_graph, Loc loc) const {
   autograd::backward({*this}, gradient.defined() ? std::vector<Tensor>{gradient} : std::vector<Tensor>{}, retain_graph, create_graph, {},
                      loc);
