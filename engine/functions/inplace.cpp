@@ -1,0 +1,67 @@
+// In-place methods. Those with attributes of their own stand beside the function they belong to.
+#include "common.h"
+
+namespace sinter {
+
+#define INPLACE(name)                       \
+  Tensor& Tensor::name##_(Loc loc) const {  \
+    call1(Op::name, *this, 0, loc, kInplace); \
+    return const_cast<Tensor&>(*this);      \
+  }
+INPLACE(neg) INPLACE(abs) INPLACE(exp) INPLACE(log) INPLACE(log1p) INPLACE(sqrt) INPLACE(rsqrt) INPLACE(reciprocal)
+INPLACE(sin) INPLACE(cos) INPLACE(tanh) INPLACE(sigmoid) INPLACE(erf) INPLACE(relu)
+#undef INPLACE
+
+#define INPLACE_BINARY(name)                                           \
+  Tensor& Tensor::name##_(const Tensor& other, Loc loc) const {        \
+    call2(Op::name, *this, other, 0, loc, kInplace);                   \
+    return const_cast<Tensor&>(*this);                                 \
+  }                                                                    \
+  Tensor& Tensor::name##_(Scalar other, Loc loc) const {               \
+    call1s(Op::name, *this, other, 0, loc, kScalarRhsInplace);         \
+    return const_cast<Tensor&>(*this);                                 \
+  }
+INPLACE_BINARY(add) INPLACE_BINARY(sub) INPLACE_BINARY(mul) INPLACE_BINARY(div) INPLACE_BINARY(floor_divide)
+INPLACE_BINARY(remainder)
+#undef INPLACE_BINARY
+
+Tensor& Tensor::copy_(const Tensor& src, Loc loc) const {
+  if (!is_same(src)) call2(Op::copy_, *this, src, 0, loc, kInplace);
+  return const_cast<Tensor&>(*this);
+}
+
+Tensor& Tensor::fill_(Scalar value, Loc loc) const {
+  TensorImpl* in[] = {get()};
+  OpCall c{.op = Op::fill_};
+  c.flags = kInplace, c.n_scalars = 1, c.n_in = 1, c.in = in, c.loc = loc;
+  c.scalars[0] = value;
+  call(c);
+  return const_cast<Tensor&>(*this);
+}
+
+Tensor& Tensor::fill_(const Tensor& value, Loc loc) const {
+  if (value.dim() != 0)
+    fail<ShapeError>(NamedCall(Op::fill_, *this).call,
+                     "fill_ only supports 0-dimension value tensor but got tensor with {} dimensions.", value.dim());
+  return copy_(value, loc);
+}
+
+Tensor& Tensor::zero_(Loc loc) const { return fill_(0, loc); }
+
+Tensor& Tensor::uniform_(double from, double to, Loc loc) const {
+  if (!(from <= to))
+    fail<ValueError>(NamedCall(Op::rand, *this).call, "uniform_ expects to return a [from, to) range, but found from={} > to={}",
+                     from, to);
+  return copy_(sinter::add(sinter::mul(rand(sizes(), dtype(), loc), to - from, loc), from, loc), loc);
+}
+
+Tensor& Tensor::normal_(double mean, double std, Loc loc) const {
+  if (!(std >= 0)) fail<ValueError>(NamedCall(Op::randn, *this).call, "normal expects std >= 0.0, but found std {}", std);
+  return copy_(sinter::add(sinter::mul(randn(sizes(), dtype(), loc), std, loc), mean, loc), loc);
+}
+
+Tensor& Tensor::bernoulli_(double p, Loc loc) const {
+  return copy_(sinter::bernoulli(*this, p, loc), loc);
+}
+
+}  // namespace sinter
