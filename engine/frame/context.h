@@ -93,7 +93,7 @@ class Context final : public FrameBase {
   /// The region of a leaf with the geometry of this call.
   Region region_of(const Leaf& leaf, const std::vector<uint64_t>& live) const;
   const std::shared_ptr<Tries>& tries() const { return tries_; }
-  std::vector<CloseRecord>* listener = nullptr;
+  static thread_local std::vector<CloseRecord>* listener;  // explain() on this thread
   TensorImpl* const* arguments = nullptr;        // the call's tensor arguments, for names in reasons
   int n_arguments = 0;
   static Event kNoEvent;

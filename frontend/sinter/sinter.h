@@ -2,6 +2,7 @@
 #pragma once
 #include "../../engine/ambient.h"
 #include "../../engine/frame/compiled.h"
+#include "../../engine/frame/explain.h"
 #include "../../engine/functions.h"
 #include "../../engine/tensor.h"
 #include "../../runtime/random.h"

@@ -1,0 +1,90 @@
+#include "explain.h"
+#include <chrono>
+#include <ostream>
+#include "context.h"
+#include "reason.h"
+#include "report.h"
+
+namespace sinter {
+
+struct detail::ExplainScope::Impl {
+  CompiledState& state;
+  std::vector<CloseRecord> records;
+  std::vector<CloseRecord>* outer;
+  std::chrono::steady_clock::time_point start;
+};
+
+detail::ExplainScope::ExplainScope(CompiledState& state)
+    : impl_(new Impl{state, {}, Context::listener, std::chrono::steady_clock::now()}) {
+  Context::listener = &impl_->records;
+}
+
+detail::ExplainScope::~ExplainScope() { Context::listener = impl_->outer; }
+
+namespace {
+void describe_leaf(const Leaf& leaf, const CompiledState& state, RegionExplanation& r) {
+  int32_t input = 0;
+  for (const Event* e : leaf.path) {
+    r.ops.push_back(fmt::format("{} ({})", op_info(static_cast<Op>(e->key & 0x3ff)).name, place(e->info->loc)));
+    for (const InputGuard& g : e->info->guards)
+      r.guards.push_back(fmt::format("{}, first used at {}", describe_guard(g, fmt::format("input {}", input++)), place(e->info->loc)));
+  }
+  (void)state;
+  r.compile_us = leaf.compile_us;
+  if (const ProgramEntry* entry = leaf.programs.load(std::memory_order_acquire); entry != nullptr && entry->program != nullptr)
+    for (const ProgramStep& s : entry->program->steps()) r.kernels.push_back(s.name);
+}
+}  // namespace
+
+Explanation detail::ExplainScope::finish() {
+  Explanation e;
+  e.call_us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - impl_->start).count();
+  const auto tries = impl_->state.tries();
+  const auto leaves = tries->leaves();
+  for (CloseRecord& record : impl_->records) {
+    RegionExplanation r;
+    r.number = record.region;
+    r.break_name = break_info(record.reason).name;
+    r.break_text = break_info(record.reason).text;
+    r.hint = break_info(record.reason).hint;
+    r.break_loc = record.loc;
+    r.interpreted = record.interpreted;
+    r.compiled_now = record.compiled_now;
+    r.live_outs = std::move(record.live_outs);
+    if (static_cast<size_t>(record.region) < leaves.size()) describe_leaf(*leaves[static_cast<size_t>(record.region)], impl_->state, r);
+    e.op_count += static_cast<int>(r.ops.size());
+    e.regions.push_back(std::move(r));
+  }
+  e.graph_count = static_cast<int>(e.regions.size());
+  for (const RegionExplanation& r : e.regions) e.graph_break_count += r.break_name != "frame_end";
+  return e;
+}
+
+namespace {
+void list(std::string& out, const char* title, const std::vector<std::string>& lines) {
+  if (lines.empty()) return;
+  out += fmt::format("  {}:\n", title);
+  for (const std::string& l : lines) out += "    " + l + "\n";
+}
+}  // namespace
+
+std::string Explanation::str() const {
+  std::string out = fmt::format("Graph Count: {}\nGraph Break Count: {}\nOp Count: {}\nCall: {:.1f} us\n", graph_count, graph_break_count, op_count, call_us);
+  for (const RegionExplanation& r : regions) {
+    out += fmt::format("Region {} ({}{})\n", r.number,
+                       r.interpreted ? "interpreted with eager kernels" : fmt::format("compiled in {:.0f} us", r.compile_us),
+                       r.compiled_now ? ", by this call" : "");
+    list(out, "Ops", r.ops);
+    list(out, "Guards", r.guards);
+    list(out, "Kernels", r.kernels);
+    list(out, "Materialised because still referenced", r.live_outs);
+    if (r.break_name == "frame_end") continue;
+    out += fmt::format("  Break Reason: {} ({}) at {}\n", r.break_text, r.break_name, place(r.break_loc));
+    if (!r.hint.empty()) out += fmt::format("  Hint: {}\n", r.hint);
+  }
+  return out;
+}
+
+std::ostream& operator<<(std::ostream& out, const Explanation& e) { return out << e.str(); }
+
+}  // namespace sinter

@@ -1,0 +1,56 @@
+// sinter::explain: what one call of a compiled function did.
+#pragma once
+#include <string>
+#include <memory>
+#include <utility>
+#include <vector>
+#include "compiled.h"
+
+namespace sinter {
+
+/// One region of the explained call, in the order in which they closed.
+struct RegionExplanation {
+  int number = 0;                       // within the compiled function
+  std::vector<std::string> ops;         // "linear (model.cpp:12)"
+  std::vector<std::string> guards;      // "input 0 'x': f32[10, 5]"
+  std::vector<std::string> live_outs;   // materialised because still referenced
+  std::vector<std::string> kernels;     // program steps; empty when interpreted
+  std::string break_name, break_text, hint;
+  Loc break_loc;
+  bool interpreted = false, compiled_now = false;
+  double compile_us = 0;
+};
+
+/// PyTorch's ExplainOutput, for one call.
+struct Explanation {
+  std::vector<RegionExplanation> regions;
+  int graph_count = 0, graph_break_count = 0, op_count = 0;
+  double call_us = 0;
+  std::string str() const;
+};
+std::ostream& operator<<(std::ostream& out, const Explanation& e);
+
+namespace detail {
+class ExplainScope {
+ public:
+  explicit ExplainScope(CompiledState& state);
+  ~ExplainScope();
+  Explanation finish();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+}  // namespace detail
+
+/// `explain(f)(args...)` calls f once (it compiles what is not compiled yet) and says what happened.
+template <class F>
+auto explain(Compiled<F>& f) {
+  return [&f](auto&&... args) {
+    detail::ExplainScope scope(f.state());
+    f(std::forward<decltype(args)>(args)...);
+    return scope.finish();
+  };
+}
+
+}  // namespace sinter
