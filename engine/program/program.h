@@ -2,7 +2,9 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
+#include "../../runtime/storage.h"
 #include "../frame/region.h"
 #include "../graph/graph.h"
 
@@ -10,8 +12,8 @@ namespace sinter {
 
 /// One kernel or eager call of a program, for explain() and dumps.
 struct ProgramStep {
-  std::string name;        // "sin_cos_add", or "mm (eager kernel)"
-  std::string assembly;    // filled on demand
+  std::string name;        // "k0_sin_cos_add", or "mm (eager kernel)"
+  std::string assembly;    // annotated; empty for eager kernels
 };
 
 /// Immutable and shared by threads; all state of a run is in Launch and on the stack.
@@ -25,7 +27,9 @@ class Program {
     const Scalar* scalars;        // the region's value scalars
     Storage* const* outputs;      // one per `output_bytes`, without bytes: get theirs here
   };
-  /// Allocates all outputs and temporaries, then runs. @throws OutOfMemoryError before the first write, state unchanged.
+  /// Allocates all outputs and temporaries, then runs. When it throws, outputs are without bytes again.
+  /// @throws OutOfMemoryError before the first write, state unchanged (an eager kernel that runs out of scratch memory
+  /// later throws the same, with inputs possibly written).
   virtual void run(const Launch& launch) const = 0;
 
   /// Bytes of each live-out storage, in the order of Region::live.
@@ -46,7 +50,9 @@ class Program {
 /// Equal regions (all typed bits, live set, ISA) share one program.
 std::shared_ptr<const Program> compile_region(const Region& region);
 
-/// Forgets every cached program that nothing else holds (sinter::reset()).
+struct ProgramCacheStats { size_t programs, hits, misses; };
+ProgramCacheStats program_cache_stats();
+/// Forgets every cached program (those in use live on); benchmarks of compile time and tests.
 void clear_program_cache();
 
 }  // namespace sinter

@@ -36,7 +36,7 @@ bool fusible(const Graph& graph, ValueId v) {
   for (ValueId operand : n.in)
     if (operand < 0 || graph[operand].meta.sizes.size() > kMaxFusedRank) return false;
   switch (op_info(n.op).kind) {
-    case OpKind::Pointwise: return codegen::can_emit(n.op, n.compute);
+    case OpKind::Pointwise: return n.op != Op::clamp && codegen::can_emit(n.op, n.compute);  // clamp: decomposed, or eager
     case OpKind::Cast: return n.op == Op::to && graph[n.in[0]].meta.sizes == n.meta.sizes;
     case OpKind::Copy: return n.op == Op::clone;
     case OpKind::Creation: return n.op == Op::full || is_counting(n);

@@ -1,0 +1,184 @@
+#include "buffers.h"
+#include <algorithm>
+#include "../graph/geometry.h"
+
+namespace sinter {
+
+namespace {
+
+constexpr int64_t kAlign = 64;
+
+int64_t aligned(int64_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
+
+/// First fit over a growing range; freed ranges merge with their neighbours.
+class Arena {
+ public:
+  int64_t take(int64_t bytes) {
+    bytes = std::max(aligned(bytes), kAlign);
+    for (size_t i = 0; i < free_.size(); ++i) {
+      if (free_[i].bytes < bytes) continue;
+      const int64_t at = free_[i].at;
+      free_[i].at += bytes;
+      free_[i].bytes -= bytes;
+      if (free_[i].bytes == 0) free_.erase(free_.begin() + static_cast<long>(i));
+      return at;
+    }
+    const int64_t at = size_;
+    size_ += bytes;
+    return at;
+  }
+  void give(int64_t at, int64_t bytes) {
+    bytes = std::max(aligned(bytes), kAlign);
+    auto it = std::find_if(free_.begin(), free_.end(), [&](const Range& r) { return r.at > at; });
+    it = free_.insert(it, {at, bytes});
+    if (it + 1 != free_.end() && it->at + it->bytes == (it + 1)->at) {
+      it->bytes += (it + 1)->bytes;
+      it = free_.erase(it + 1) - 1;
+    }
+    if (it != free_.begin() && (it - 1)->at + (it - 1)->bytes == it->at) {
+      (it - 1)->bytes += it->bytes;
+      free_.erase(it);
+    }
+  }
+  int64_t size() const { return size_; }
+
+ private:
+  struct Range {
+    int64_t at, bytes;
+  };
+  std::vector<Range> free_;
+  int64_t size_ = 0;
+};
+
+class Planner {
+ public:
+  Planner(const Graph& graph, std::vector<PlannedStep>& steps) : graph_(graph), steps_(steps) {}
+
+  BufferPlan run() {
+    plan_.places.resize(graph_.nodes.size());
+    input_node_.clear();
+    for (size_t v = 0; v < graph_.nodes.size(); ++v)
+      if (graph_.nodes[v].is_input()) {
+        input_node_.resize(std::max<size_t>(input_node_.size(), graph_.nodes[v].input + 1), -1);
+        input_node_[graph_.nodes[v].input] = static_cast<ValueId>(v);
+        plan_.places[v] = {BufferPlace::Kind::Input, graph_.nodes[v].input, 0};
+      }
+    for (const auto& out : graph_.outputs) {
+      if (out.input >= 0) continue;
+      plan_.places[out.value] = {BufferPlace::Kind::Output, static_cast<int32_t>(plan_.output_bytes.size()), 0};
+      plan_.output_bytes.push_back(buffer_bytes(graph_[out.value].meta));
+    }
+    find_uses();
+    for (const auto& out : graph_.outputs)
+      if (out.input >= 0) place_write_back(out);
+    find_uses();  // copies were appended
+    place_temporaries();
+    return std::move(plan_);
+  }
+
+ private:
+  template <class Fn> void for_reads(const PlannedStep& step, Fn fn) const {
+    if (step.kernel) {
+      for (const auto& b : step.lowered.operands)
+        if (!b.output) fn(b.base);
+    } else if (step.copy_to >= 0) {
+      fn(step.value);
+    } else {
+      for (ValueId operand : graph_[step.value].in)
+        if (operand >= 0) fn(fuse::base_of(graph_, operand));
+    }
+  }
+  template <class Fn> void for_writes(const PlannedStep& step, Fn fn) const {
+    if (step.kernel) {
+      for (const auto& b : step.lowered.operands)
+        if (b.output) fn(b.base);
+    } else if (step.copy_to < 0) {
+      fn(step.value);
+    }
+  }
+
+  void find_uses() {
+    made_.assign(graph_.nodes.size(), -1);
+    last_read_.assign(graph_.nodes.size(), -1);
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      for_reads(steps_[i], [&](ValueId v) { last_read_[v] = static_cast<int32_t>(i); });
+      for_writes(steps_[i], [&](ValueId v) { made_[v] = static_cast<int32_t>(i); });
+    }
+  }
+
+  void place_write_back(const GraphOutput& out) {
+    const ValueId old = input_node_[out.input];
+    const int32_t w = made_[out.value];
+    if (w >= 0 && last_read_[old] <= w && plan_.places[out.value].kind == BufferPlace::Kind::None && may_overwrite(w, out.value, old)) {
+      plan_.places[out.value] = {BufferPlace::Kind::Input, out.input, 0};
+      return;
+    }
+    if (graph_[out.value].numel() == 0) return;
+    PlannedStep copy;
+    copy.value = out.value;
+    copy.copy_to = out.input;
+    steps_.push_back(std::move(copy));
+  }
+
+  /// Whether the step that makes `value` may write it over `old`, which it may be reading.
+  bool may_overwrite(int32_t w, ValueId value, ValueId old) {
+    PlannedStep& step = steps_[w];
+    bool reads = false;
+    for_reads(step, [&](ValueId v) { reads |= v == old; });
+    if (!reads) return true;
+    if (!step.kernel) return run_in_place(step, old);
+    const auto& spec = step.lowered.spec;
+    if (spec.mode == codegen::LoopMode::Row) return false;  // later sweeps may read the row again
+    const auto& operands = step.lowered.operands;
+    size_t out = 0;
+    while (!operands[out].output || operands[out].base != value) ++out;
+    for (size_t i = 0; i < operands.size(); ++i) {
+      if (operands[i].output || operands[i].base != old) continue;
+      if (operands[i].offset != operands[out].offset) return false;
+      for (size_t d = 0; d < spec.sizes.size(); ++d)
+        if (spec.sizes[d] != 1 && spec.operands[i].strides[d] != spec.operands[out].strides[d]) return false;
+    }
+    // Column kernels: only what is written once per column, behind the reduction.
+    return spec.mode == codegen::LoopMode::Pointwise || spec.operands[out].strides[spec.sizes.size() - 2] == 0;
+  }
+
+  /// self.index_add_ and self.scatter_add_ work on self's memory when no other operand reads it.
+  bool run_in_place(PlannedStep& step, ValueId old) {
+    const GraphNode& n = graph_[step.value];
+    if ((n.op != Op::index_add && n.op != Op::scatter_add) || n.in[0] != old) return false;
+    for (size_t i = 1; i < n.in.size(); ++i)
+      if (fuse::base_of(graph_, n.in[i]) == old) return false;
+    step.inplace = true;
+    return true;
+  }
+
+  void place_temporaries() {
+    Arena arena;
+    std::vector<std::vector<ValueId>> dying(steps_.size());
+    int64_t scratch = 0;
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      const auto at = static_cast<int32_t>(i);
+      for_writes(steps_[i], [&](ValueId v) {
+        if (plan_.places[v].kind != BufferPlace::Kind::None) return;
+        plan_.places[v] = {BufferPlace::Kind::Arena, -1, arena.take(buffer_bytes(graph_[v].meta))};
+        dying[std::max(last_read_[v], at)].push_back(v);
+      });
+      for (ValueId v : dying[i]) arena.give(plan_.places[v].offset, buffer_bytes(graph_[v].meta));
+      if (steps_[i].kernel) scratch = std::max(scratch, static_cast<int64_t>(steps_[i].kernel->scratch_bytes));
+    }
+    plan_.scratch_offset = arena.size();
+    plan_.arena_bytes = arena.size() + aligned(scratch);
+  }
+
+  const Graph& graph_;
+  std::vector<PlannedStep>& steps_;
+  BufferPlan plan_;
+  std::vector<ValueId> input_node_;
+  std::vector<int32_t> made_, last_read_;
+};
+
+}  // namespace
+
+BufferPlan plan_buffers(const Graph& graph, std::vector<PlannedStep>& steps) { return Planner(graph, steps).run(); }
+
+}  // namespace sinter

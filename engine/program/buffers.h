@@ -1,0 +1,34 @@
+// Where each stored value lies: in an input's memory, an output's storage, or the arena.
+#pragma once
+#include <memory>
+#include "../../codegen/kernel.h"
+#include "../passes/fuse/lower.h"
+
+namespace sinter {
+
+/// A step in execution order: a kernel with its bindings, or one node for its eager kernel, or a copy into an input.
+struct PlannedStep {
+  std::shared_ptr<const codegen::Kernel> kernel;  // null: eager
+  fuse::Lowered lowered;
+  ValueId value = -1;       // eager: the node; copy: the value to write back
+  int32_t copy_to = -1;     // copy: number of the input
+  bool inplace = false;     // eager: runs on its first operand's memory
+};
+
+struct BufferPlace {
+  enum class Kind : uint8_t { None, Input, Output, Arena } kind = Kind::None;
+  int32_t index = -1;   // of the input or output
+  int64_t offset = 0;   // bytes, Arena
+};
+
+struct BufferPlan {
+  std::vector<BufferPlace> places;    // per value
+  std::vector<int64_t> output_bytes;  // in the order of the graph's outputs that are no write-backs
+  int64_t arena_bytes = 0;            // temporaries, then kernel scratch
+  int64_t scratch_offset = 0;
+};
+
+/// Places every value the steps store; appends copy steps for write-backs that cannot go straight to the input.
+BufferPlan plan_buffers(const Graph& graph, std::vector<PlannedStep>& steps);
+
+}  // namespace sinter

@@ -1,0 +1,92 @@
+// A program as text: the plan, its steps, annotated assembly.
+#include <fmt/format.h>
+#include "jit_program.h"
+
+namespace sinter {
+
+std::string JitProgram::step_name(size_t i) const {
+  const PlannedStep& step = planned_[i];
+  if (step.kernel) {
+    size_t number = 0;
+    for (size_t k = 0; k < i; ++k) number += planned_[k].kernel != nullptr;
+    return fmt::format("k{}_{}", number, codegen::kernel_name(step.lowered.spec));
+  }
+  if (step.copy_to >= 0) return fmt::format("copy into input {}", step.copy_to);
+  return fmt::format("{} (eager kernel)", op_info(graph[step.value].op).name);
+}
+
+std::string JitProgram::place_text(ValueId v) const {
+  const BufferPlace& p = buffers_.places[v];
+  switch (p.kind) {
+    case BufferPlace::Kind::Input: return fmt::format("input {}", p.index);
+    case BufferPlace::Kind::Output: return fmt::format("output {}", p.index);
+    case BufferPlace::Kind::Arena: return fmt::format("arena+{}", p.offset);
+    case BufferPlace::Kind::None: break;
+  }
+  return "nowhere";
+}
+
+namespace {
+
+const char* mode_text(codegen::LoopMode mode) {
+  switch (mode) {
+    case codegen::LoopMode::Pointwise: return "pointwise";
+    case codegen::LoopMode::Row: return "row";
+    case codegen::LoopMode::Column: return "column";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string JitProgram::str() const {
+  std::string s = fmt::format("program {}: {} kernels, {} eager steps, arena {} bytes, {} outputs, compiled in {:.0f} us\n", graph.name,
+                              n_kernels, n_eager, arena_bytes, output_bytes.size(), compile_us);
+  for (size_t i = 0; i < planned_.size(); ++i) {
+    const PlannedStep& step = planned_[i];
+    s += fmt::format("  {}", step_name(i));
+    if (step.kernel) {
+      s += fmt::format("  {} over {}, {} bytes of code\n", mode_text(step.lowered.spec.mode), to_string(IntArrayRef(step.lowered.spec.sizes)),
+                       step.kernel->code_bytes);
+      for (size_t k = 0; k < step.lowered.operands.size(); ++k) {
+        const fuse::Binding& b = step.lowered.operands[k];
+        s += fmt::format("    {} %{}{} {} strides {} at {}\n", b.output ? "writes" : "reads ", b.base,
+                         b.offset ? fmt::format("[{}...]", b.offset) : "", dtype_short_name(step.lowered.spec.operands[k].dtype),
+                         to_string(IntArrayRef(step.lowered.spec.operands[k].strides)), place_text(b.base));
+      }
+    } else if (step.copy_to >= 0) {
+      s += fmt::format("  from %{} at {}\n", step.value, place_text(step.value));
+    } else {
+      s += fmt::format("  {} -> {}\n", graph.str(step.value), place_text(step.value));
+    }
+  }
+  return s;
+}
+
+std::string JitProgram::node_note(ValueId v) const { return v < 0 ? std::string() : graph.str(v); }
+
+std::vector<std::pair<std::string, std::string>> JitProgram::assembly() const {
+  std::vector<std::pair<std::string, std::string>> all;
+  for (size_t i = 0; i < planned_.size(); ++i) {
+    const PlannedStep& step = planned_[i];
+    if (!step.kernel) continue;
+    std::vector<std::string> notes;
+    for (ValueId v : step.lowered.node_values) notes.push_back(node_note(v));
+    all.emplace_back(step_name(i), codegen::disassemble(*step.kernel, notes));
+  }
+  return all;
+}
+
+std::vector<ProgramStep> JitProgram::steps() const {
+  std::vector<ProgramStep> all;
+  auto listings = assembly();
+  size_t next = 0;
+  for (size_t i = 0; i < planned_.size(); ++i) {
+    ProgramStep step{step_name(i), ""};
+    if (planned_[i].kernel) step.assembly = std::move(listings[next++].second);
+    all.push_back(std::move(step));
+  }
+  return all;
+}
+
+}  // namespace sinter

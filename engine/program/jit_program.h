@@ -1,0 +1,65 @@
+// The program of a region: addresses are offsets from a table of bases, so that a run only adds and calls.
+#pragma once
+#include "../../runtime/kernels/kernel.h"
+#include "buffers.h"
+#include "program.h"
+
+namespace sinter {
+
+class JitProgram final : public Program {
+ public:
+  /// `region_inputs`: number of inputs of the region.
+  JitProgram(Graph g, std::vector<PlannedStep> steps, size_t region_inputs);
+
+  void run(const Launch& launch) const override;
+  std::string str() const override;
+  std::vector<ProgramStep> steps() const override;
+  std::vector<std::pair<std::string, std::string>> assembly() const override;
+
+ private:
+  /// An address: bases[base] + offset. Bases: the inputs, then the outputs, then the arena. base -1: null.
+  struct Address {
+    int32_t base = -1;
+    int64_t offset = 0;
+  };
+  struct KernelStep {
+    codegen::KernelFn fn;
+    uint32_t first_address, n_addresses, first_scalar;
+  };
+  struct ScalarSlot {
+    int32_t input;
+    ScalarType type;
+  };
+  struct EagerStep {
+    KernelArgs args;                // data, in and scalars are filled in at each run
+    Address out;
+    std::vector<TensorView> views;  // operands without their data
+    std::vector<Address> in;
+    std::vector<ScalarRef> scalars;
+  };
+  struct Step {
+    bool kernel;
+    uint32_t index;
+  };
+
+  void add_kernel(const PlannedStep& step);
+  void add_eager(const PlannedStep& step);
+  Address address_of(ValueId base, int64_t byte_offset) const;
+  TensorView view_of(ValueId v) const;
+  void run_steps(char* const* bases, const Scalar* scalars, char* arena) const;
+  void run_eager(const EagerStep& step, char* const* bases, const Scalar* scalars) const;
+  std::string step_name(size_t i) const;
+  std::string node_note(ValueId v) const;
+  std::string place_text(ValueId v) const;
+
+  size_t n_inputs_;
+  std::vector<KernelStep> kernels_;
+  std::vector<EagerStep> eager_;
+  std::vector<Step> order_;
+  std::vector<Address> addresses_;      // arguments of all kernels
+  std::vector<ScalarSlot> scalar_slots_;  // scalars of all kernels
+  std::vector<PlannedStep> planned_;    // keeps the kernels; for explanation
+  BufferPlan buffers_;
+};
+
+}  // namespace sinter

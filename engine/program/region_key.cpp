@@ -1,0 +1,65 @@
+#include "region_key.h"
+#include "../../runtime/cpu.h"
+
+namespace sinter {
+
+namespace {
+
+class Writer {
+ public:
+  explicit Writer(std::vector<uint64_t>& out) : out_(out) {}
+  void word(uint64_t w) { out_.push_back(w); }
+  template <class List> void list(const List& values) {  // the length keeps lists apart
+    word(values.size());
+    for (const auto& v : values) word(static_cast<uint64_t>(v));
+  }
+  void meta(const TensorMeta& m) {
+    word(static_cast<uint64_t>(m.dtype));
+    list(m.sizes);
+    for (int64_t s : m.strides) word(static_cast<uint64_t>(s));
+    word(static_cast<uint64_t>(m.offset));
+  }
+  void event(const RegionEvent& e) {
+    word(static_cast<uint64_t>(e.op) | static_cast<uint64_t>(e.flags) << 16 | static_cast<uint64_t>(e.n_scalars) << 24 |
+         static_cast<uint64_t>(e.compute) << 32);
+    list(e.in);
+    word(static_cast<uint64_t>(e.out));
+    word(e.attr);
+    list(e.ints);
+    if (e.n_scalars == 0) return;
+    word(static_cast<uint64_t>(e.first_scalar));
+    for (int i = 0; i < e.n_scalars; ++i) word(static_cast<uint64_t>(e.scalar_types[i]));
+  }
+
+ private:
+  std::vector<uint64_t>& out_;
+};
+
+}  // namespace
+
+std::vector<uint64_t> region_key(const Region& region) {
+  std::vector<uint64_t> words;
+  words.reserve(16 + region.events.size() * 10 + region.slots.size() * 12);
+  Writer w(words);
+  w.word(static_cast<uint64_t>(isa()) << 1 | static_cast<uint64_t>(region.overlapping_writes));
+  w.word(region.events.size());
+  for (const auto& e : region.events) w.event(e);
+  w.word(region.slots.size());
+  for (const auto& s : region.slots) {
+    w.meta(s.meta);
+    w.word(static_cast<uint64_t>(static_cast<uint32_t>(s.root)) << 32 | static_cast<uint32_t>(s.input));
+    w.word(s.wrapped);
+  }
+  w.list(region.inputs);
+  w.list(region.live);
+  w.list(region.scalars);
+  return words;
+}
+
+uint64_t hash_words(const std::vector<uint64_t>& words) {
+  uint64_t h = 0x9e3779b97f4a7c15ull;
+  for (uint64_t w : words) h = (h ^ w) * 0xff51afd7ed558ccdull + (h >> 29);
+  return h;
+}
+
+}  // namespace sinter
