@@ -9,7 +9,7 @@
 #include "gemm_kernels.h"
 #include "lanes.h"
 
-namespace sinter::SINTER_LEVEL {
+namespace sinter::SINTER_LEVEL::lanes {
 
 // a * b + c, rounded once where the level has the instruction.
 #if defined(SINTER_LEVEL_v4)
@@ -167,4 +167,4 @@ template <class T> void add_bias(int64_t m, int64_t n, T* c, T alpha, T beta, Ma
   }
 }
 
-}  // namespace sinter::SINTER_LEVEL
+}  // namespace sinter::SINTER_LEVEL::lanes

@@ -3,6 +3,6 @@
 
 namespace sinter::SINTER_LEVEL {
 
-extern constexpr GemmKernels<float> kGemmFloat = {product<float>, add_bias<float>};
+extern constexpr GemmKernels<float> kGemmFloat = {lanes::product<float>, lanes::add_bias<float>};
 
 }  // namespace sinter::SINTER_LEVEL

@@ -3,6 +3,6 @@
 
 namespace sinter::SINTER_LEVEL {
 
-extern constexpr GemmKernels<double> kGemmDouble = {product<double>, add_bias<double>};
+extern constexpr GemmKernels<double> kGemmDouble = {lanes::product<double>, lanes::add_bias<double>};
 
 }  // namespace sinter::SINTER_LEVEL

@@ -5,7 +5,7 @@
 #include <utility>
 #include "../reduce_order.h"
 
-namespace sinter::SINTER_LEVEL {
+namespace sinter::SINTER_LEVEL::lanes {
 
 #if defined(SINTER_LEVEL_v4)
 inline constexpr int kVecBytes = 64;
@@ -123,6 +123,11 @@ template <class T, class Step> struct Lanes {
 template <class T, class Step, class VecFn, class TailFn>
 [[gnu::always_inline]] inline T reduce_lanes(int64_t n, VecFn vec, TailFn tail) {
   constexpr int kW = kWidth<T>;
+  if (n == 1) {  // no reduced dimension: the element itself
+    T value[kReduceLanes];
+    tail(0, 1, value);
+    return value[0];
+  }
   const int64_t groups = n / kReduceLanes, rest = n % kReduceLanes;
   const int64_t block = Step::kTwoLevels ? reduce_block_steps_of((n + kReduceLanes - 1) / kReduceLanes) : INT64_MAX / kReduceLanes;
   Lanes<T, Step> acc0, acc1;
@@ -158,4 +163,21 @@ template <class T, class Step, class VecFn, class TailFn>
   return acc0.tree();
 }
 
-}  // namespace sinter::SINTER_LEVEL
+/// out[i] = f(a[i], b[i], ...) with f on vectors; the last, partial vector is padded with zeros.
+template <class T, class F, class... Ptr>
+[[gnu::always_inline]] inline void map_lanes(int64_t n, T* out, F f, const Ptr*... in) {
+  constexpr int kW = kWidth<T>;
+  int64_t i = 0;
+  for (; i + kW <= n; i += kW) store_vec(out + i, f(load_vec(in + i)...));
+  if (i == n) return;
+  const auto bytes = static_cast<uint64_t>(n - i) * sizeof(T);
+  const auto part = [&](const T* p) __attribute__((always_inline)) {
+    Vec<T> v{};
+    __builtin_memcpy(&v, p, bytes);
+    return v;
+  };
+  const Vec<T> last = f(part(in + i)...);
+  __builtin_memcpy(out + i, &last, bytes);
+}
+
+}  // namespace sinter::SINTER_LEVEL::lanes

@@ -2,7 +2,7 @@
 #include "reduce_kernels.h"
 #include "lanes.h"
 
-namespace sinter::SINTER_LEVEL {
+namespace sinter::SINTER_LEVEL::lanes {
 namespace {
 
 /// Rows taken together, so that the add latency of one chain is hidden where registers allow.
@@ -148,9 +148,12 @@ template <class T> constexpr ReduceKernels<T> table() {
 }
 
 }  // namespace
+}  // namespace sinter::SINTER_LEVEL::lanes
 
-extern constexpr ReduceKernels<float> kReduceFloat = table<float>();
-extern constexpr ReduceKernels<double> kReduceDouble = table<double>();
-extern constexpr ReduceKernels<int64_t> kReduceLong = table<int64_t>();
+namespace sinter::SINTER_LEVEL {
+
+extern constexpr ReduceKernels<float> kReduceFloat = lanes::table<float>();
+extern constexpr ReduceKernels<double> kReduceDouble = lanes::table<double>();
+extern constexpr ReduceKernels<int64_t> kReduceLong = lanes::table<int64_t>();
 
 }  // namespace sinter::SINTER_LEVEL

@@ -1,0 +1,133 @@
+// Softmax, log-softmax and their gradients over dense rows and columns.
+#include "softmax_kernels.h"
+#include "functions.h"
+#include "lanes.h"
+#include "reduce_kernels.h"
+
+namespace sinter::SINTER_LEVEL::lanes {
+namespace {
+
+#define SINTER_INLINE_LAMBDA __attribute__((always_inline))
+
+template <class T> T row_max(const T* x, int64_t n) {
+  return reduce_lanes<T, MaxStep<T>>(
+      n, [&](int64_t i) SINTER_INLINE_LAMBDA { return load_vec(x + i); },
+      [&](int64_t i, int count, T* v) { __builtin_memcpy(v, x + i, static_cast<uint64_t>(count) * sizeof(T)); });
+}
+
+/// Sum of f(a[i], b[i]) in row order; `keep` non-null: the values are stored there.
+template <class T, class F> [[gnu::always_inline]] inline T sum_row(const T* a, const T* b, T* keep, int64_t n, F f) {
+  return reduce_lanes<T, SumStep<T>>(
+      n,
+      [&](int64_t i) SINTER_INLINE_LAMBDA {
+        const Vec<T> v = f(load_vec(a + i), load_vec(b + i));
+        if (keep) store_vec(keep + i, v);
+        return v;
+      },
+      [&](int64_t i, int count, T* v) {
+        map_lanes(count, v, f, a + i, b + i);
+        if (keep) __builtin_memcpy(keep + i, v, static_cast<uint64_t>(count) * sizeof(T));
+      });
+}
+
+template <class T> void softmax_rows(const T* x, const T*, T* out, int64_t rows, int64_t n) {
+  for (int64_t r = 0; r < rows; ++r, x += n, out += n) {
+    const Vec<T> m = splat<T>(row_max(x, n));
+    const T s = sum_row(x, x, out, n, [&](Vec<T> v, Vec<T>) SINTER_INLINE_LAMBDA { return exp_lanes(v - m); });
+    const Vec<T> inverse = splat<T>(T(1) / s);
+    map_lanes(n, out, [&](Vec<T> e) SINTER_INLINE_LAMBDA { return e * inverse; }, out);
+  }
+}
+
+template <class T> void log_softmax_rows(const T* x, const T*, T* out, int64_t rows, int64_t n) {
+  for (int64_t r = 0; r < rows; ++r, x += n, out += n) {
+    const Vec<T> m = splat<T>(row_max(x, n));
+    const T s = sum_row<T>(x, x, nullptr, n, [&](Vec<T> v, Vec<T>) SINTER_INLINE_LAMBDA { return exp_lanes(v - m); });
+    const Vec<T> l = log_lanes(splat<T>(s));
+    map_lanes(n, out, [&](Vec<T> v) SINTER_INLINE_LAMBDA { return (v - m) - l; }, x);
+  }
+}
+
+template <class T> void softmax_backward_rows(const T* g, const T* y, T* out, int64_t rows, int64_t n) {
+  for (int64_t r = 0; r < rows; ++r, g += n, y += n, out += n) {
+    const T sum = sum_row<T>(g, y, nullptr, n, [](Vec<T> u, Vec<T> v) SINTER_INLINE_LAMBDA { return u * v; });
+    const Vec<T> s = splat<T>(sum);
+    map_lanes(n, out, [&](Vec<T> u, Vec<T> v) SINTER_INLINE_LAMBDA { return v * (u - s); }, g, y);
+  }
+}
+
+template <class T> void log_softmax_backward_rows(const T* g, const T* y, T* out, int64_t rows, int64_t n) {
+  for (int64_t r = 0; r < rows; ++r, g += n, y += n, out += n) {
+    const T sum = sum_row<T>(g, g, nullptr, n, [](Vec<T> u, Vec<T>) SINTER_INLINE_LAMBDA { return u; });
+    const Vec<T> s = splat<T>(sum);
+    map_lanes(n, out, [&](Vec<T> u, Vec<T> v) SINTER_INLINE_LAMBDA { return u - exp_lanes(v) * s; }, g, y);
+  }
+}
+
+template <class T> const ReduceKernels<T>& reduce_table();
+template <> const ReduceKernels<float>& reduce_table<float>() { return kReduceFloat; }
+template <> const ReduceKernels<double>& reduce_table<double>() { return kReduceDouble; }
+
+/// temp[0, width) = max; out = exp(x - max); temp[width, 2 * width) = sum of out.
+template <class T> void exp_columns(const T* x, T* out, int64_t n, int64_t width, int64_t stride, T* temp) {
+  reduce_table<T>().max_columns(x, n, width, stride, temp);
+  for (int64_t r = 0; r < n; ++r)
+    map_lanes(width, out + r * stride, [](Vec<T> v, Vec<T> m) SINTER_INLINE_LAMBDA { return exp_lanes(v - m); },
+              x + r * stride, temp);
+  reduce_table<T>().sum_columns(out, n, width, stride, temp + width);
+}
+
+template <class T>
+void softmax_columns(const T* x, const T*, T* out, int64_t n, int64_t width, int64_t stride, T* temp) {
+  exp_columns(x, out, n, width, stride, temp);
+  T* inverse = temp + width;
+  for (int64_t c = 0; c < width; ++c) inverse[c] = T(1) / inverse[c];
+  for (int64_t r = 0; r < n; ++r, out += stride)
+    map_lanes(width, out, [](Vec<T> e, Vec<T> i) SINTER_INLINE_LAMBDA { return e * i; }, out, inverse);
+}
+
+template <class T>
+void log_softmax_columns(const T* x, const T*, T* out, int64_t n, int64_t width, int64_t stride, T* temp) {
+  exp_columns(x, out, n, width, stride, temp);
+  T* log = temp + width;
+  map_lanes(width, log, [](Vec<T> s) SINTER_INLINE_LAMBDA { return log_lanes(s); }, log);
+  for (int64_t r = 0; r < n; ++r)
+    map_lanes(width, out + r * stride, [](Vec<T> v, Vec<T> m, Vec<T> l) SINTER_INLINE_LAMBDA { return (v - m) - l; },
+              x + r * stride, temp, log);
+}
+
+template <class T>
+void softmax_backward_columns(const T* g, const T* y, T* out, int64_t n, int64_t width, int64_t stride, T* temp) {
+  for (int64_t r = 0; r < n; ++r)
+    map_lanes(width, out + r * stride, [](Vec<T> u, Vec<T> v) SINTER_INLINE_LAMBDA { return u * v; }, g + r * stride,
+              y + r * stride);
+  reduce_table<T>().sum_columns(out, n, width, stride, temp);
+  for (int64_t r = 0; r < n; ++r)
+    map_lanes(width, out + r * stride, [](Vec<T> u, Vec<T> v, Vec<T> s) SINTER_INLINE_LAMBDA { return v * (u - s); },
+              g + r * stride, y + r * stride, temp);
+}
+
+template <class T>
+void log_softmax_backward_columns(const T* g, const T* y, T* out, int64_t n, int64_t width, int64_t stride, T* temp) {
+  reduce_table<T>().sum_columns(g, n, width, stride, temp);
+  for (int64_t r = 0; r < n; ++r)
+    map_lanes(
+        width, out + r * stride,
+        [](Vec<T> u, Vec<T> v, Vec<T> s) SINTER_INLINE_LAMBDA { return u - exp_lanes(v) * s; }, g + r * stride,
+        y + r * stride, temp);
+}
+
+template <class T> constexpr SoftmaxKernels<T> table() {
+  return {{softmax_rows<T>, log_softmax_rows<T>, softmax_backward_rows<T>, log_softmax_backward_rows<T>},
+          {softmax_columns<T>, log_softmax_columns<T>, softmax_backward_columns<T>, log_softmax_backward_columns<T>}};
+}
+
+}  // namespace
+}  // namespace sinter::SINTER_LEVEL::lanes
+
+namespace sinter::SINTER_LEVEL {
+
+extern constexpr SoftmaxKernels<float> kSoftmaxFloat = lanes::table<float>();
+extern constexpr SoftmaxKernels<double> kSoftmaxDouble = lanes::table<double>();
+
+}  // namespace sinter::SINTER_LEVEL
