@@ -6,9 +6,11 @@
 namespace sinter {
 
 bool needs_node(const OpCall& call) {
-  if (!grad_mode() || !op_info(call.op).differentiable) return false;
+  const OpInfo& info = op_info(call.op);
+  if (!grad_mode() || !info.differentiable) return false;
+  if (info.kind == OpKind::View) return true;  // autograd remembers of what a view is a view
   for (TensorImpl* t : call.operands())
-    if (t != nullptr && t->has(head::kRequiresGrad)) return true;
+    if (t != nullptr && t->has(kTracked)) return true;
   return false;
 }
 

@@ -1,4 +1,5 @@
 // The methods of Tensor that belong to autograd.
+#include "../frame/frame.h"
 #include "../tensor.h"
 #include "autograd.h"
 #include "meta.h"
@@ -7,7 +8,7 @@ namespace sinter {
 
 using autograd::meta_of;
 
-const Tensor& Tensor::set_requires_grad(bool on, Loc) const {
+const Tensor& Tensor::set_requires_grad(bool on, Loc loc) const {
   TensorImpl* t = get();
   if (on && !is_floating(t->dtype()))
     raise<AutogradError>("only Tensors of floating point dtype can require gradients; got {}{}", dtype_name(t->dtype()), to_string(t->sizes));
@@ -17,6 +18,7 @@ const Tensor& Tensor::set_requires_grad(bool on, Loc) const {
                            "subgraph that doesn't require differentiation use var_no_grad = var.detach().");
     return *this;
   }
+  if (on != requires_grad()) frame_metadata_change(loc);  // guards rely on it
   if (on) autograd::need_meta(t);
   t->set(head::kRequiresGrad, on);
   return *this;
@@ -45,6 +47,7 @@ void Tensor::retain_grad() const { autograd::retain_grad(*this); }
 bool Tensor::retains_grad() const { return autograd::retains_grad(*this); }
 
 const Tensor& Tensor::detach_() const {
+  frame_metadata_change({});
   autograd::detach_in_place(*this);
   return *this;
 }

@@ -1,7 +1,9 @@
 #include "graves.h"
 #include <algorithm>
 #include <utility>
+#include "../creation.h"
 #include "context.h"
+#include "frame.h"
 
 namespace sinter {
 
@@ -25,6 +27,7 @@ void Graves::enroll(Context* c) {
   if (!r.contexts.empty() && r.contexts.front().second != this_thread_pool) r.several_threads = true;
   r.contexts.emplace_back(c, this_thread_pool);
   bury_bound_tensor = &Graves::bury;
+  on_from_blob = &frame_borrowed;
 }
 
 void Graves::leave(Context* c) {

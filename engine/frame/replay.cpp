@@ -228,7 +228,7 @@ Tensor Context::commit_inplace(Event* e, const OpCall& c) {
 }
 
 Tensor Context::finish_call(Event* e, const OpCall& c, Tensor result) {
-  if (e->key & event_key::kTracked) record_node(c, result);
+  if (needs_node(c)) record_node(c, result);
   if (close_after_call_ || e->info->close_after) [[unlikely]] {
     const Break why = e->info->close_after ? Break::budget_ops
                       : thread_allocated_bytes() - bytes_at_open_ > env().region_bytes ? Break::budget_bytes
