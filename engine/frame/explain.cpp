@@ -31,8 +31,10 @@ void describe_leaf(const Leaf& leaf, const CompiledState& state, RegionExplanati
   }
   (void)state;
   r.compile_us = leaf.compile_us;
-  if (const ProgramEntry* entry = leaf.programs.load(std::memory_order_acquire); entry != nullptr && entry->program != nullptr)
+  if (const ProgramEntry* entry = leaf.programs.load(std::memory_order_acquire); entry != nullptr && entry->program != nullptr) {
     for (const ProgramStep& s : entry->program->steps()) r.kernels.push_back(s.name);
+    r.assembly = entry->program->assembly();
+  }
 }
 }  // namespace
 

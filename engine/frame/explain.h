@@ -19,6 +19,7 @@ struct RegionExplanation {
   Loc break_loc;
   bool interpreted = false, compiled_now = false;
   double compile_us = 0;
+  std::vector<std::pair<std::string, std::string>> assembly;  // each kernel: name, annotated machine code
 };
 
 /// PyTorch's ExplainOutput, for one call.

@@ -1,15 +1,14 @@
 #include "set_data.h"
+#include "../../engine/frame/frame.h"
 
 namespace sinter::detail {
 
 void set_data(const Tensor& target, const Tensor& source, Loc loc) {
   TensorImpl* t = target.impl();
   TensorImpl* s = source.impl();
-  // A region that has bound the old memory must not see the new: both get their bytes, which closes it.
-  if (current_frame) {
-    (void)target.data_ptr(loc);
-    (void)source.data_ptr(loc);
-  }
+  // A region that has bound the old memory must not see the new one.
+  frame_metadata_change(loc);
+  s->storage->bytes(loc);
   s->storage->retain();
   Storage* old = std::exchange(t->storage, s->storage);
   t->offset = s->offset;
