@@ -16,6 +16,8 @@ using sinter::Tensor;
 namespace nn = sinter::nn;
 namespace F = sinter::nn::functional;
 
+constexpr int kShownLines = 40;  // of a kernel's assembly
+
 struct NetImpl : nn::Module {
   NetImpl() {
     fc1 = register_module("fc1", nn::Linear(10, 5));
@@ -303,4 +305,61 @@ void print_losses(const Fixture& fixture, const std::vector<Way>& ways) {
   fmt::print("\n\n");
 }
 
+/// What sinter made of sin(x) + cos(y): operators, guards, kernel, machine code.
+void print_kernel() {
+  auto g = sinter::compile([](Tensor x, Tensor y) { return x.sin() + y.cos(); }, {.name = "sincos"});
+  const Tensor x = sinter::randn({10, 10}), y = sinter::randn({10, 10});
+  g(x, y);
+  const sinter::Explanation e = sinter::explain(g)(x, y);
+  fmt::print("explain(sin(x) + cos(y)):\n{}\n", e.str());
+  for (const auto& region : e.regions) {
+    for (const auto& [name, text] : region.assembly) {
+      const auto lines = static_cast<long>(std::count(text.begin(), text.end(), '\n'));
+      size_t end = 0;
+      for (int i = 0; i < kShownLines && end != std::string::npos; ++i) end = text.find('\n', end + 1);
+      fmt::print("kernel {} ({} lines{}):\n{}\n\n", name, lines, lines > kShownLines ? fmt::format(", the first {}", kShownLines) : "", text.substr(0, end));
+      return;
+    }
+  }
+}
+
+int run(const char* folder) {
+  const Fixture mymodel(samples::data_folder(folder), "mymodel"), sincos(samples::data_folder(folder), "sincos");
+  fmt::print("sinter main job: {}\nbeside PyTorch's own figures ({})\n\n", mymodel.manifest["title"].get<std::string>(),
+             mymodel.manifest["made_by"].get<std::string>());
+  const std::vector<Way> ways = {eager_way(mymodel), forward_way(mymodel), step_way(mymodel)};
+  print_losses(mymodel, ways);
+
+  Checks checks;
+  Difference losses, parameters;
+  for (const Way& way : ways) {
+    losses.add(check_losses(mymodel, way, checks));
+    parameters.add(check_parameters(mymodel, way, checks));
+  }
+  const Difference outputs = check_outputs(mymodel, checks), gradients = check_gradients(mymodel, checks);
+  const Difference sums = check_sincos(sincos, checks);
+  fmt::print("largest difference to PyTorch\n");
+  for (const auto& [what, d] : {std::pair{"losses", losses}, {"final parameters", parameters}, {"outputs", outputs}, {"gradients", gradients}, {"sin(x) + cos(y)", sums}}) {
+    fmt::print("  {:<18}{:.2e}  {}\n", what, d.largest, d.ok ? "ok" : "TOO LARGE");
+  }
+  fmt::print("\n");
+  print_kernel();
+  fmt::print("{} comparisons with PyTorch\n", checks.count());
+  if (!checks.why().empty()) {
+    fmt::print("main_job FAILED {}\n", checks.why());
+    return 1;
+  }
+  fmt::print("main_job ok max_loss_diff={:.3g} speedup={:.2f}\n", losses.largest, ways[0].step_ns / ways[2].step_ns);
+  return 0;
+}
+
 }  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc > 1 ? argv[1] : nullptr);
+  } catch (const std::exception& e) {
+    fmt::print("main_job FAILED {}\n", e.what());
+    return 1;
+  }
+}
