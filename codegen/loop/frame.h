@@ -1,0 +1,100 @@
+// What all pieces of one kernel's code share: stack slots, operand pointers, pinned registers, cold code, the data pool.
+#pragma once
+#include <asmjit/x86.h>
+#include <vector>
+#include "../kernel.h"
+#include "const_pool.h"
+#include "ir.h"
+
+namespace sinter::codegen {
+
+namespace x86 = asmjit::x86;
+
+/// Fixed general registers: rax is free between any two instructions of the IR; rcx is the element index along the last
+/// dimension; rdx the scratch memory; rdi the outer index of a reduction (end of the block, or the row of a column).
+inline const x86::Gp kTemp = x86::rax, kIndex = x86::rcx, kScratch = x86::rdx, kOuter = x86::rdi;
+
+/// One Reduce node's running values: `copies` vectors, each in a pinned register or in its stack slot.
+struct Accumulator {
+  ReduceKind kind = ReduceKind::Sum;
+  Elt elt = Elt::F32;
+  int copies = 0;
+  int8_t reg[16] = {};
+  int32_t slot = 0;   // copies * 64 bytes
+  int32_t total = -1; // slot of the second level (sums of more than one block)
+  int32_t value = -1; // slot of the result
+  bool single = false;  // one element: the result is that element
+};
+
+/// A value with a home kept in a register over a whole loop.
+struct Pin {
+  Home home;
+  int32_t offset;
+  uint8_t bytes, lane;
+  int8_t reg;
+};
+
+/// Out-of-line call of a slow path.
+struct ColdCall {
+  asmjit::Label entry, back;
+  int32_t descriptor;
+};
+
+class KernelFrame {
+ public:
+  KernelFrame(x86::Assembler& assembler, const LoopSpec& spec_, Isa isa_, int lanes_);
+
+  bool avx512() const { return isa == Isa::Avx512; }
+  uint32_t all_vectors() const { return avx512() ? 0xffffffffu : 0xffffu; }
+
+  /// Stack memory, 64-byte aligned; returns the offset from rsp. `release` gives back everything above `mark`.
+  int32_t alloc(int32_t bytes);
+  int32_t mark() const { return top_; }
+  void release(int32_t mark) { top_ = mark; }
+  int32_t frame_bytes() const { return most_; }
+
+  x86::Mem pool_mem(int32_t offset) const { return x86::ptr(pool_label, offset); }
+  /// Base register of an operand; loads it into rax when it lives on the stack.
+  x86::Gp pointer(int operand);
+  /// pointer += bytes.
+  void bump(int operand, int64_t bytes);
+  void add_constant(const x86::Gp& reg, int64_t value);
+
+  x86::Vec vec(int reg, int bytes) {
+    used_vectors |= 1u << reg;
+    if (bytes == 64) return x86::zmm(static_cast<uint32_t>(reg));
+    if (bytes == 32) return x86::ymm(static_cast<uint32_t>(reg));
+    return x86::xmm(static_cast<uint32_t>(reg));
+  }
+  /// Loads a constant, table or slot into a register (bytes == 0: mask register).
+  void load_home(int reg, int bytes, int lane, Home home, int32_t offset);
+  void note(int32_t node);
+
+  x86::Assembler& a;
+  const LoopSpec& spec;
+  const Isa isa;
+  const int lanes;
+  ConstPool pool;
+  asmjit::Label pool_label, thunk;
+  bool thunk_used = false;
+  bool index_is_zero = false;  // rcx is not set up: uniform code, every operand has stride 0 along the last dimension
+  std::vector<int8_t> pointer_reg;     // per operand: general register or -1
+  std::vector<int32_t> pointer_slot;   // per operand: stack slot when there is no register
+  std::vector<int32_t> counter_slot;   // per dimension: index of an outer loop, or -1
+  std::vector<Accumulator> accumulators;
+  std::vector<Pin> pins;
+  uint32_t reserved_vectors = 0;       // pinned
+  uint32_t used_vectors = 0;
+  std::vector<ColdCall> cold;
+  std::vector<CodeRange> ranges;
+
+ private:
+  int32_t top_ = 0, most_ = 0;
+};
+
+/// Emits cold calls and, when something calls C++ functions, the routine that saves and restores all registers.
+void emit_cold_code(KernelFrame& f);
+/// Puts a descriptor for the call routine into the pool.
+int32_t call_descriptor(KernelFrame& f, LaneKind kind, void* fn, int count, int dst, int x, int y, int mask, int mask_lane);
+
+}  // namespace sinter::codegen

@@ -1,0 +1,57 @@
+// Emits the whole kernel: prologue, loops around the pieces of a LoopPlan, epilogue, cold code, data.
+#pragma once
+#include "body_emitter.h"
+#include "plan.h"
+
+namespace sinter::codegen {
+
+/// Bytes of outputs from which stores bypass the caches.
+int64_t stream_threshold_bytes();
+
+class NestEmitter {
+ public:
+  NestEmitter(KernelFrame& frame, LoopPlan& plan) : f_(frame), a_(frame.a), plan_(plan), body_(frame) {}
+  void emit();
+
+ private:
+  // nest.cpp
+  void prologue();
+  void epilogue();
+  void load_pointers();
+  void load_scalars();
+  void choose_pointer_registers();
+  void dispatch_streaming();
+  bool streams() const;
+  void outer(size_t dim);
+  void bump_all(size_t dim, int64_t steps);
+  bool empty() const;
+
+  // sweeps.cpp
+  void row();
+  void uniform(int k, const BodyParams& p, bool along_lanes);
+  void pointwise_sweep(int k);
+  void reduce_sweep(int k);
+  void columns();
+  void column_block(const std::vector<BodyParams>& copies);
+  void column_sweep(int k, const std::vector<BodyParams>& copies);
+  void pin(int k, int acc_copies, int64_t visits);
+  void unpin();
+  void start_accumulators(int k, int copies);
+  void fold(int k, int copies);
+  void finish_row(int k, bool two_levels);
+  void finish_column(int k, int copies, bool two_levels);
+  int free_vector(int nth) const;
+  int unroll_of(const Ir& ir) const;
+  void compare_index(const x86::Gp& reg, int64_t bound);
+
+  KernelFrame& f_;
+  x86::Assembler& a_;
+  LoopPlan& plan_;
+  BodyEmitter body_;
+  bool stream_ = false;
+  std::vector<uint32_t> saved_;   // callee-saved registers pushed
+  size_t patch_frame_ = 0;        // offset of the 32-bit frame size
+  asmjit::Label exit_;
+};
+
+}  // namespace sinter::codegen
