@@ -5,44 +5,66 @@
 
 namespace sinter::math {
 
-// pi = kPi1 + kPi2 + kPi3 to 75 bits, each part rounded down, so that a zero n leaves the sign of a zero argument.
-inline constexpr float kPi1 = 0x1.921fb4p1f, kPi2 = 0x1.4442dp-23f, kPi3 = 0x1.846988p-47f;
-inline constexpr float kInvPi = 0x1.45f306p-2f;
+// pi / 2 = kHalfPi1 + kHalfPi2 + kHalfPi3 to 2^-73.
+inline constexpr float kHalfPi1 = 0x1.921fb6p0f, kHalfPi2 = -0x1.777a5cp-25f, kHalfPi3 = -0x1.ee59dap-50f;
+inline constexpr float kTwoOverPi = 0x1.45f306p-1f;
 /// Largest argument of the polynomial; beyond it the C library's float64 function takes over, lane by lane.
-inline constexpr float kTrigLimit = 262144.0f;
+inline constexpr float kTrigLimit = 2500.0f;
 
-/// sin(x - n * pi) for |x| <= kTrigLimit and |x - n pi| <= pi/2 + 0.05: reduced to high + low, the low part weighs into the
-/// polynomial r + r^3 q(r^2) (Sollya fpminimax, error 2^-27.3) with cos(r) ~ 1 - (2 r / pi)^2, which is enough for it.
+/// |x| = n * pi/2 + r, |r| <= pi/4 + 0.001. `quadrant`: n in its low bits.
+template <class V, class I>
+struct TrigParts {
+  I quadrant;
+  V sine, cosine;  // of r
+};
+
+/// For 0 <= a <= kTrigLimit. Sollya fpminimax, errors 2^-27.9 (sine) and 2^-33 (cosine).
 template <class B, class V>
-SINTER_MATH_INLINE V sin_reduced(B& b, V x, V n) {
-  auto exact = b.fnma(n, b.f32(kPi1), x);
-  auto high = b.fnma(n, b.f32(kPi2), exact);
-  auto minus_low = b.fma(n, b.f32(kPi3), b.fma(n, b.f32(kPi2), b.sub(high, exact)));
-  auto square = b.mul(high, high);
-  auto q = b.fma(square, b.f32(0x1.5dc904p-19f), b.f32(-0x1.9f70fp-13f));
-  q = b.fma(q, square, b.f32(0x1.110edap-7f));
-  q = b.fma(q, square, b.f32(-0x1.55554cp-3f));
-  auto tail = b.fma(minus_low, b.f32(0x1.9f02f6p-2f), b.mul(high, q));
-  return b.sub(high, b.fnma(square, tail, minus_low));  // this form keeps -0
+SINTER_MATH_INLINE auto trig_parts(B& b, V a) {
+  auto t = b.fma(a, b.f32(kTwoOverPi), b.f32(kRoundMagic));
+  auto n = b.sub(t, b.f32(kRoundMagic));
+  auto head = b.fnma(n, b.f32(kHalfPi1), a);  // exact
+  auto r = b.fnma(n, b.f32(kHalfPi2), head);
+  auto square = b.mul(r, r);
+  auto p = b.fma(square, b.f32(-0x1.9952c6p-13f), b.f32(0x1.110776p-7f));
+  p = b.fma(p, square, b.f32(-0x1.555546p-3f));
+  // r + r^3 p with the cubic term added to `head`, before the small parts of n pi/2: r's own rounding does not count.
+  auto sine = b.fma(b.mul(r, square), p, head);
+  sine = b.fnma(n, b.f32(kHalfPi3), b.fnma(n, b.f32(kHalfPi2), sine));
+  auto q = b.fma(square, b.f32(0x1.99e81p-16f), b.f32(-0x1.6c0c28p-10f));
+  q = b.fma(q, square, b.f32(0x1.55554ap-5f));
+  q = b.fma(q, square, b.f32(-0.5f));
+  auto cosine = b.fma(q, square, b.f32(1.0f));
+  auto quadrant = b.as_i32(t);
+  return TrigParts<V, decltype(quadrant)>{quadrant, sine, cosine};
+}
+
+/// Mask of the odd quadrants, where sine and cosine of r change places.
+template <class B, class I>
+SINTER_MATH_INLINE auto odd_quadrant(B& b, I quadrant) {
+  auto one = b.i32(1);
+  return b.i32_eq(b.i32_and(quadrant, one), one);
 }
 
 /// All finite inputs; odd bit for bit.
 template <class B, class V>
 SINTER_MATH_INLINE V sin_f32(B& b, V x) {
-  auto t = b.fma(x, b.f32(kInvPi), b.f32(kRoundMagic));
-  auto r = sin_reduced(b, x, b.sub(t, b.f32(kRoundMagic)));
-  auto y = b.as_f32(b.i32_xor(b.as_i32(r), b.i32_shl(b.as_i32(t), 31)));  // odd n: the other sign
-  return b.slow_lanes(b.gt(b.abs(x), b.f32(kTrigLimit)), y, x, &scalar_functions::sin_f32);
+  auto a = b.abs(x);
+  auto parts = trig_parts(b, a);
+  auto y = b.select(odd_quadrant(b, parts.quadrant), parts.cosine, parts.sine);
+  auto flip = b.i32_shl(b.i32_and(parts.quadrant, b.i32(2)), 30);
+  y = b.bit_xor(y, b.bit_xor(b.as_f32(flip), sign_of(b, x)));
+  return b.slow_lanes(b.gt(a, b.f32(kTrigLimit)), y, x, &scalar_functions::sin_f32);
 }
 
-/// cos(x) = sin(x + pi/2): n is the half-integer next to |x| / pi. Even bit for bit.
+/// Even bit for bit.
 template <class B, class V>
 SINTER_MATH_INLINE V cos_f32(B& b, V x) {
   auto a = b.abs(x);
-  auto t = b.add(b.fma(a, b.f32(kInvPi), b.f32(-0.5f)), b.f32(kRoundMagic + 1.0f));  // odd magic: sin(r) counts negative
-  auto n = b.add(b.sub(t, b.f32(kRoundMagic + 1.0f)), b.f32(0.5f));
-  auto r = sin_reduced(b, a, n);
-  auto y = b.as_f32(b.i32_xor(b.as_i32(r), b.i32_shl(b.as_i32(t), 31)));
+  auto parts = trig_parts(b, a);
+  auto y = b.select(odd_quadrant(b, parts.quadrant), parts.sine, parts.cosine);
+  auto flip = b.i32_shl(b.i32_and(b.i32_add(parts.quadrant, b.i32(1)), b.i32(2)), 30);
+  y = b.bit_xor(y, b.as_f32(flip));
   return b.slow_lanes(b.gt(a, b.f32(kTrigLimit)), y, x, &scalar_functions::cos_f32);
 }
 
