@@ -128,7 +128,6 @@ class Planner {
     if (!reads) return true;
     if (!step.kernel) return run_in_place(step, old);
     const auto& spec = step.lowered.spec;
-    if (spec.mode == codegen::LoopMode::Row) return false;  // later sweeps may read the row again
     const auto& operands = step.lowered.operands;
     size_t out = 0;
     while (!operands[out].output || operands[out].base != value) ++out;
@@ -138,8 +137,7 @@ class Planner {
       for (size_t d = 0; d < spec.sizes.size(); ++d)
         if (spec.sizes[d] != 1 && spec.operands[i].strides[d] != spec.operands[out].strides[d]) return false;
     }
-    // Column kernels: only what is written once per column, behind the reduction.
-    return spec.mode == codegen::LoopMode::Pointwise || spec.operands[out].strides[spec.sizes.size() - 2] == 0;
+    return true;  // the emitter stores what may share memory with a load of the same strides last
   }
 
   /// self.index_add_ and self.scatter_add_ work on self's memory when no other operand reads it.

@@ -254,7 +254,7 @@ class Lowering {
       if (n.kind == LoopKind::Iota) n.index = static_cast<int32_t>(std::find(dims.begin(), dims.end(), n.index) - dims.begin());
     if (dims.empty()) {  // one element
       out_.spec.sizes = {1};
-      for (auto& o : out_.spec.operands) o.strides = {o.output ? 1 : 0};
+      for (auto& o : out_.spec.operands) o.strides = {1};
     }
     return true;
   }
