@@ -25,8 +25,6 @@ struct Original {
 };
 thread_local Original original;
 
-bool is_inplace(const OpCall& call) { return call.has(kInplace) || call.op == Op::copy_ || call.op == Op::fill_; }
-
 /// Bit i: argument i needs a gradient (from bit 31 on: one of the rest). With a scalar on the left operand 0 is argument 1.
 uint32_t wanted(const OpCall& call) {
   uint32_t mask = 0;
