@@ -1,9 +1,7 @@
 #include "graves.h"
 #include <algorithm>
 #include <utility>
-#include "../creation.h"
 #include "context.h"
-#include "frame.h"
 
 namespace sinter {
 
@@ -27,7 +25,6 @@ void Graves::enroll(Context* c) {
   if (!r.contexts.empty() && r.contexts.front().second != this_thread_pool) r.several_threads = true;
   r.contexts.emplace_back(c, this_thread_pool);
   bury_bound_tensor = &Graves::bury;
-  on_from_blob = &frame_borrowed;
 }
 
 void Graves::leave(Context* c) {
