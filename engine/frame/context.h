@@ -115,6 +115,8 @@ class Context final : public FrameBase {
   Event* record(const OpCall& c, uint64_t key, const TensorMeta& meta);
   void fill_operands(Event* e, const OpCall& c);
   void generalise(Event* e, const OpCall& c);
+  void generalise_guards(EventInfo& info, const EventInfo& old);
+  void generalise_ints(EventInfo& info, const EventInfo& old);
   bool begin_recording(const OpCall& c, uint64_t key);
   const Event* shadow_of(const Event& draft) const;
   bool refused(Entry& entry, const OpCall& c);
@@ -144,6 +146,7 @@ class Context final : public FrameBase {
   std::vector<int32_t> slot_roots_;              // while recording: owner of each slot's storage, -1 not looked up yet
   std::vector<char> dynamic_slots_;              // while recording: the slot's sizes are generalised
   Event* recording_base_ = nullptr;              // event (or virtual root) below which the recording grows
+  std::vector<VaryingDim> varying_;              // while recording: input dims that differ from the branch left
   const Event* shadow_parent_ = nullptr;         // its children are the branch that recording stays aligned with
   std::string miss_reason_;
   Event* entry_hint_ = nullptr;

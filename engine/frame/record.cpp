@@ -33,6 +33,7 @@ bool Context::begin_recording(const OpCall& c, uint64_t key) {
   recording_base_ = last != nullptr ? last : &tries_->root;
   shadow_parent_ = recording_base_;
   slot_roots_.clear();
+  varying_.clear();
   n_slots_ = last != nullptr ? last->info->n_slots_after : 0;
   n_scalars_ = last != nullptr ? last->info->n_scalars_after : 0;
   n_inputs_ = last != nullptr ? last->info->n_inputs_after : 0;
@@ -82,6 +83,7 @@ Event* Context::record(const OpCall& c, uint64_t key, const TensorMeta& meta) {
   if (op_info(c.op).kind == OpKind::Pointwise) info.compute = compute_dtype(c, default_dtype());
   e->key = key;
   fill_operands(e, c);
+  reserve_slots(n_slots_ + 1);
   e->out = info.inplace ? info.in[0] : n_slots_++;
   info.root = info.inplace || info.view ? root_of_slot(info.in[0]) : e->out;
   info.meta = meta;
@@ -160,28 +162,46 @@ const Event* Context::shadow_of(const Event& draft) const {
   return found;
 }
 
+void Context::generalise_guards(EventInfo& info, const EventInfo& old_info) {
+  for (size_t k = 0; k < info.guards.size(); ++k) {
+    InputGuard& g = info.guards[k];
+    const InputGuard& old = old_info.guards[k];
+    if (!is_contiguous(g.sizes, g.strides) || !is_contiguous(old.sizes, old.strides)) continue;
+    g.free_dims = old.free_dims;
+    for (size_t d = 0; d < g.sizes.size(); ++d) {
+      if (g.sizes[d] != old.sizes[d]) g.free_dims |= uint64_t{1} << d;
+      if (g.free_dims >> d & 1) varying_.push_back({g.slot, static_cast<int32_t>(d), old.sizes[d], g.sizes[d]});
+    }
+  }
+}
+
+void Context::generalise_ints(EventInfo& info, const EventInfo& old) {
+  info.free_ints = old.free_ints;
+  info.expressions = old.expressions;
+  for (size_t i = 0; i < info.ints.size() && i < 64; ++i) {
+    const bool was_free = old.free_ints >> i & 1;
+    if (info.ints[i] == old.ints[i] && !was_free) continue;
+    info.free_ints |= uint64_t{1} << i;
+    info.expressions.resize(info.ints.size());
+    SizeExpr& e = info.expressions[i];
+    if (was_free && (e.kind == SizeExpr::Kind::None || e.value(slots) == info.ints[i])) continue;
+    e = was_free ? SizeExpr{} : SizeExpr::explain(old.ints[i], info.ints[i], varying_);
+  }
+}
+
 void Context::generalise(Event* e, const OpCall& c) {
   EventInfo& info = *e->info;
   const Event* shadow = shadow_of(*e);
   shadow_parent_ = shadow;
   if (shadow != nullptr) {
-    for (size_t k = 0; k < info.guards.size(); ++k) {
-      InputGuard& g = info.guards[k];
-      const InputGuard& old = shadow->info->guards[k];
-      if (!is_contiguous(g.sizes, g.strides) || !is_contiguous(old.sizes, old.strides)) continue;
-      g.free_dims = old.free_dims;
-      for (size_t d = 0; d < g.sizes.size(); ++d)
-        if (g.sizes[d] != old.sizes[d]) g.free_dims |= uint64_t{1} << d;
-    }
-    info.free_ints = shadow->info->free_ints;
-    for (size_t i = 0; i < info.ints.size() && i < 64; ++i)
-      if (info.ints[i] != shadow->info->ints[i]) info.free_ints |= uint64_t{1} << i;
+    for (const InputGuard& g : info.guards) slots[g.slot] = c.in[g.operand];  // expressions may speak of them
+    generalise_guards(info, *shadow->info);
+    generalise_ints(info, *shadow->info);
   }
   info.dynamic = info.free_ints != 0;
-  for (const InputGuard& g : info.guards) {
-    dynamic_slots_.resize(static_cast<size_t>(std::max(n_slots_, g.slot + 1)), 0);
+  dynamic_slots_.resize(static_cast<size_t>(n_slots_), 0);
+  for (const InputGuard& g : info.guards)
     if (g.free_dims != 0) dynamic_slots_[static_cast<size_t>(g.slot)] = 1;
-  }
   for (int i = 0; i < c.n_in; ++i) {
     const int32_t s = info.in[static_cast<size_t>(i)];
     if (s >= 0 && dynamic_slots_[static_cast<size_t>(s)]) info.dynamic = true;

@@ -103,8 +103,13 @@ bool Context::matches(const Event& e, uint64_t key, const OpCall& c) {
     }
   }
   if (info.ints.size() != c.ints.size()) return false;
-  for (size_t i = 0; i < info.ints.size(); ++i)
-    if (info.ints[i] != c.ints[i] && !(i < 64 && (info.free_ints >> i & 1))) return false;
+  for (size_t i = 0; i < info.ints.size(); ++i) {
+    if (i < 64 && (info.free_ints >> i & 1)) {
+      if (info.expressions[i].kind != SizeExpr::Kind::None && info.expressions[i].value(slots) != c.ints[i]) return false;
+    } else if (info.ints[i] != c.ints[i]) {
+      return false;
+    }
+  }
   return true;
 }
 

@@ -9,6 +9,7 @@
 #include "../../runtime/ops/op_call.h"
 #include "../program/program.h"
 #include "breaks.h"
+#include "size_expr.h"
 
 namespace sinter {
 
@@ -29,7 +30,8 @@ struct EventInfo {
   Loc loc;
   std::vector<int32_t> in;           // operand slots, -1 undefined (also for the few that Event::in holds)
   std::vector<int64_t> ints;
-  uint64_t free_ints = 0;            // generalised: any value there
+  uint64_t free_ints = 0;            // generalised: another value there, given by the expression, else any
+  std::vector<SizeExpr> expressions; // empty, or one per integer
   std::vector<InputGuard> guards;
   TensorMeta meta;                   // of the result as recorded; views: offset relative to operand 0
   int32_t first_scalar = 0, n_scalars = 0;
