@@ -32,11 +32,18 @@ SINTER_MATH_INLINE void convert_vectors(Element<To>*& dst, const Element<From>*&
   }
 }
 
+template <ScalarType To>
+SINTER_MATH_INLINE void fill_vectors(Element<To>*& dst, Element<To> value, int64_t& n) {
+  const Vec<To> copies = Native::splat<To>(value);
+  for (; n >= kLanesOf<To>; n -= kLanesOf<To>, dst += kLanesOf<To>) store<To>(dst, copies);
+}
+
 template <ScalarType To, ScalarType From>
 void convert(void* to, int64_t dst_stride, const void* from, int64_t src_stride, int64_t n) {
   auto* dst = static_cast<Element<To>*>(to);
   auto* src = static_cast<const Element<From>*>(from);
   if (dst_stride == 1 && src_stride == 1) convert_vectors<To, From>(dst, src, n);
+  if (dst_stride == 1 && src_stride == 0) fill_vectors<To>(dst, convert_one<To, From>(*src), n);
   for (; n > 0; --n, dst += dst_stride, src += src_stride) *dst = convert_one<To, From>(*src);
 }
 

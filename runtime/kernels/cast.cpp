@@ -1,0 +1,86 @@
+// Copies: contiguous, strided, transposed, converting.
+#include <algorithm>
+#include <cstring>
+#include "../cpu.h"
+#include "../error.h"
+#include "isa/pointwise_run.h"
+#include "nest.h"
+#include "pointwise.h"
+
+namespace sinter {
+
+namespace {
+
+using CopyNest = Nest<2>;
+constexpr int64_t kTile = 16;  // transposed copies: 16 x 16 elements, a cache line of 4-byte elements each way
+
+ConvertFn convert_fn(ScalarType dst, ScalarType src) {
+  switch (isa()) {
+    case Isa::Avx512: return v4::find_convert(dst, src);
+    case Isa::Avx2: return v3::find_convert(dst, src);
+    default: return v2::find_convert(dst, src);
+  }
+}
+
+/// Runs along dimension 0 in the result and along `fast` in the source, tile by tile, so both sides use whole lines.
+void copy_tiles(char* dst, size_t dst_size, const char* src, size_t src_size, const CopyNest& nest, int fast, ConvertFn convert) {
+  const int64_t across = nest.stride[0][fast];
+  const int64_t along = nest.stride[1][0];
+  for (int64_t i = 0; i < nest.size[0]; i += kTile) {
+    const int64_t length = std::min(kTile, nest.size[0] - i);
+    for (int64_t j = 0; j < nest.size[fast]; j += kTile) {
+      const int64_t rows = std::min(kTile, nest.size[fast] - j);
+      for (int64_t r = j; r < j + rows; ++r)
+        convert(dst + (i + r * across) * static_cast<int64_t>(dst_size), 1,
+                src + (i * along + r) * static_cast<int64_t>(src_size), along, length);
+    }
+  }
+}
+
+/// The dimension in which the source is contiguous while the result is contiguous in dimension 0; 0: none.
+int transposed_dimension(const CopyNest& nest) {
+  if (nest.stride[0][0] != 1 || nest.stride[1][0] <= 1 || nest.size[0] < 4) return 0;
+  for (int d = 1; d < nest.rank; ++d)
+    if (nest.stride[1][d] == 1 && nest.size[d] >= 4) return d;
+  return 0;
+}
+
+}  // namespace
+
+void copy_strided(TensorView dst, TensorView src) {
+  const TensorView* views[] = {&dst, &src};
+  CopyNest nest;
+  nest.build(views, 2);
+  if (nest.empty) return;
+  const size_t dst_size = element_size(dst.dtype), src_size = element_size(src.dtype);
+  const bool bytes = dst.dtype == src.dtype && nest.stride[0][0] == 1 && nest.stride[1][0] == 1;
+  if (bytes && nest.rank == 1) {
+    if (dst.data != src.data) std::memcpy(dst.data, src.data, static_cast<size_t>(nest.size[0]) * dst_size);
+    return;
+  }
+  const ConvertFn convert = convert_fn(dst.dtype, src.dtype);
+  if (!convert) raise<DtypeError>("copy: cannot convert {} to {}", dtype_name(src.dtype), dtype_name(dst.dtype));
+  char* to = dst.as<char>();
+  const char* from = src.as<char>();
+  const int fast = transposed_dimension(nest);
+  CopyNest outer = nest;
+  if (fast) {  // the tile covers dimension `fast`; the loops go over the others
+    outer.size[fast] = 1;
+    outer.stride[0][fast] = outer.stride[1][fast] = 0;
+  }
+  outer.for_each_run(2, [&](const int64_t* offset) {
+    char* d = to + offset[0] * static_cast<int64_t>(dst_size);
+    const char* s = from + offset[1] * static_cast<int64_t>(src_size);
+    if (fast) copy_tiles(d, dst_size, s, src_size, nest, fast, convert);
+    else convert(d, nest.stride[0][0], s, nest.stride[1][0], nest.size[0]);
+  });
+}
+
+void run_cast(const KernelArgs& args) { copy_strided(args.out, args.in[args.op == Op::copy_ ? 1 : 0]); }
+
+void run_fill(const KernelArgs& args) {
+  uint64_t bits = scalar_bits(args.scalars[0], args.out.dtype);
+  copy_strided(args.out, {&bits, args.out.dtype, {}, {}});
+}
+
+}  // namespace sinter
