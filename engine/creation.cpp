@@ -2,12 +2,11 @@
 // memory; the others are operators, so that a frame sees them.
 #include "creation.h"
 #include <cmath>
+#include "frame/frame.h"
 #include "functions/allocate.h"
 #include "functions/common.h"
 
 namespace sinter {
-
-void (*on_from_blob)(TensorImpl*) = nullptr;
 
 namespace {
 
@@ -122,7 +121,7 @@ Tensor from_blob_with_deleter(void* data, IntArrayRef sizes, IntArrayRef strides
   const size_t nbytes = extent_bytes("from_blob", dtype, sizes, strides);
   if (data == nullptr && nbytes != 0) raise<ValueError>("from_blob: the data pointer is null");
   Tensor t = Tensor::adopt(new TensorImpl(dtype, sizes, strides, 0, Storage::borrow(data, nbytes, std::move(deleter))));
-  if (current_frame && on_from_blob) on_from_blob(t.impl());
+  if (current_frame) frame_borrowed(t.impl());
   return finish(std::move(t), options, loc);
 }
 Tensor from_blob(void* data, IntArrayRef sizes, TensorOptions options, Loc loc) {

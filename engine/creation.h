@@ -84,7 +84,4 @@ Tensor from_blob(void* data, IntArrayRef sizes, IntArrayRef strides, Deleter del
   return from_blob_with_deleter(data, sizes, strides, std::move(deleter), options, loc);
 }
 
-/// Set by the frame: told of every from_blob tensor made while a frame is open.
-extern void (*on_from_blob)(TensorImpl*);
-
 }  // namespace sinter
