@@ -32,10 +32,18 @@ void fill_slot(RegionSlot& slot, TensorImpl* t, int32_t root, TensorImpl* root_t
   slot.wrapped = t->has(head::kWrapped);
 }
 
-bool overlapping_inputs(const Leaf& leaf, TensorImpl* const* slots) {
-  // Aliases found at binding are the only candidates: owned storages are disjoint otherwise.
-  for (const AliasRelation& a : leaf.aliases)
-    if (memory_overlaps(slots[a.slot], slots[a.other])) return true;
+/// True when an input the region writes shares memory with another input. Two that are only read may overlap.
+bool overlapping_writes(const Leaf& leaf, TensorImpl* const* slots) {
+  if (!leaf.writes || leaf.aliases.empty()) return false;
+  std::vector<bool> written(static_cast<size_t>(leaf.end->info->n_slots_after), false);
+  for (const Event* e : leaf.path)
+    if (e->info->inplace) written[static_cast<size_t>(e->info->root)] = true;
+  // Relations are kept to the first input of a storage only; which two of them overlap is found here.
+  for (int32_t a : leaf.inputs) {
+    if (!written[static_cast<size_t>(a)]) continue;
+    for (int32_t b : leaf.inputs)
+      if (a != b && memory_overlaps(slots[a], slots[b])) return true;
+  }
   return false;
 }
 
@@ -79,7 +87,7 @@ Region build_region(const Leaf& leaf, TensorImpl* const* slots, const Scalar* sc
     if (!info.inplace) fill_slot(r.slots[static_cast<size_t>(e->out)], slots[e->out], info.root, slots[info.root]);
     r.events.push_back(std::move(v));
   }
-  r.overlapping_writes = leaf.writes && overlapping_inputs(leaf, slots);
+  r.overlapping_writes = overlapping_writes(leaf, slots);
   return r;
 }
 

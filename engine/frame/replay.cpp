@@ -56,6 +56,20 @@ Event* Context::first_candidate() const {
   return last != nullptr ? last->next.load(std::memory_order_acquire) : tries_->root.next.load(std::memory_order_acquire);
 }
 
+/// The operand whose values a checked operator looks at; beyond the operands when it looks at none.
+static int checked_operand(const OpCall& c) {
+  switch (c.op) {
+    case Op::nll_loss_backward: return 2;
+    case Op::div_trunc:
+    case Op::floor_divide:
+    case Op::remainder:
+      for (const TensorImpl* t : c.operands())
+        if (t != nullptr && !is_integral(t->dtype())) return c.n_in;  // only integers have a divisor to check
+      return c.has(kScalarLhs) ? 0 : 1;
+    default: return 1;
+  }
+}
+
 Tensor Context::call(const OpCall& c) {
   if (eager_until_break_) [[unlikely]] {
     current_frame = nullptr;  // nothing below may look at the frame: composites would come back here
@@ -67,10 +81,8 @@ Tensor Context::call(const OpCall& c) {
   }
   if (op_info(c.op).checked) [[unlikely]] {
     infer(c, default_dtype());  // shapes first, as eager does
-    for (int i = 1; i < c.n_in; ++i)
-      if (c.in[i] != nullptr && c.in[i]->storage->is_pending()) close(Break::value_check, c.loc);
-    if (c.op == Op::div_trunc || c.op == Op::floor_divide || c.op == Op::remainder)
-      if (c.n_in > 0 && c.has(kScalarLhs) && c.in[0]->storage->is_pending()) close(Break::value_check, c.loc);
+    const int i = checked_operand(c);
+    if (i < c.n_in && c.in[i] != nullptr && c.in[i]->storage->is_pending()) close(Break::value_check, c.loc);
     check_call_values(c);
   }
   const uint64_t key = event_key::of(c, ambient::word);
