@@ -125,6 +125,8 @@ Tensor dropout(const Tensor& input, double p, bool train, Loc loc) {
   if (!(p >= 0 && p <= 1))
     raise<ValueError>("dropout probability has to be between 0 and 1, but got {}", p);
   if (!train || p == 0 || input.numel() == 0) return input;
+  if (!is_floating(input.dtype()))
+    fail<DtypeError>(NamedCall(Op::mul, input).call, "dropout needs a floating-point input");
   if (p == 1) return mul(input, zeros_like(input, {}, loc), loc);
   const Tensor mask = bernoulli(input, 1 - p, loc);
   return mul(input, div(mask, 1 - p, loc), loc);

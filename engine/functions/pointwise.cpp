@@ -68,7 +68,8 @@ Tensor sub(const Tensor& self, const Tensor& other, Scalar alpha, Loc loc) { ret
 Tensor sub(const Tensor& self, Scalar other, Scalar alpha, Loc loc) { return call_alpha(Op::sub, self, other, alpha, loc); }
 Tensor rsub(const Tensor& self, const Tensor& other, Scalar alpha, Loc loc) { return sub(other, self, alpha, loc); }
 Tensor rsub(const Tensor& self, Scalar other, Scalar alpha, Loc loc) {
-  return call1s(Op::sub, mul(self, alpha, loc), other, 0, loc, kScalarLhs);
+  // A bool goes straight to sub, which refuses it: times alpha it would be an integer.
+  return call1s(Op::sub, self.dtype() == kBool ? self : mul(self, alpha, loc), other, 0, loc, kScalarLhs);
 }
 
 Tensor& Tensor::add_(const Tensor& other, Scalar alpha, Loc loc) const {

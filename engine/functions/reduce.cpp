@@ -38,7 +38,7 @@ Tensor call_var(const Tensor& self, uint32_t mask, bool unbiased, bool keepdim, 
 
 /// Values along `dim` with their places. The gradient of a value goes to its place alone: then the value is gathered.
 std::tuple<Tensor, Tensor> with_index(Op value, Op place, const Tensor& self, int64_t dim, bool keepdim, Loc loc) {
-  Tensor index = arg_reduce(place, self, dim, keepdim, loc);
+  Tensor index = arg_reduce(place, self.dtype() == kBool ? to(self, kLong, false, loc) : self, dim, keepdim, loc);
   if (!grad_mode() || !self.requires_grad()) return {reduce(value, self, dim, keepdim, {}, loc), index};
   if (self.dim() == 0) return {call1(Op::alias, self, 0, loc), index};
   const Tensor picked = gather(self, dim, keepdim ? index : unsqueeze(index, dim, loc), loc);

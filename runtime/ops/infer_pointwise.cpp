@@ -84,8 +84,6 @@ void check_dtypes(const OpCall& call, ScalarType compute) {
       break;
     default: break;
   }
-  if (call.op == Op::addcmul && is_integral(compute) && call.n_scalars && is_floating(call.scalars[0].type()))
-    fail<DtypeError>(call, "For integral input tensors, argument value must not be a floating point number.");
   if (call.has(kHasAlpha)) check_alpha(call, compute);
 }
 
