@@ -421,7 +421,10 @@ inline Check check(const LoopSpec& spec, Isa cap, uint64_t seed, bool at_start =
   std::vector<void*> our_operands, their_operands;
   for (const LoopOperand& o : spec.operands) {
     int64_t elements = 1;
-    for (size_t d = 0; d < spec.sizes.size(); ++d) elements = spec.sizes[d] == 0 ? 0 : elements + (spec.sizes[d] - 1) * o.strides[d] * (elements > 0);
+    for (size_t d = 0; d < spec.sizes.size(); ++d) {
+      if (spec.sizes[d] == 0 && o.strides[d] != 0) elements = 0;
+      if (elements > 0 && spec.sizes[d] > 0) elements += (spec.sizes[d] - 1) * o.strides[d];
+    }
     const size_t bytes = static_cast<size_t>(elements) * element_size(o.dtype);
     ours.push_back(std::make_unique<Guarded>(bytes, at_start));
     for (int64_t e = 0; e < elements; ++e) write(ours.back()->data(), o.dtype, e, random_value(rng, o.dtype));

@@ -310,7 +310,7 @@ void emit_combine(KernelFrame& f, ReduceKind kind, Elt elt, int bytes, int acc, 
     if (masked) f.a.k(tail);
     f.a.emit(extreme, a, b, a);
     f.a.k(k);
-    f.a.emit(I::kIdVmovaps, a, b);
+    f.a.emit(wide ? I::kIdVmovapd : I::kIdVmovaps, a, b);
     return;
   }
   const x86::Vec u = f.vec(t1, bytes), o = f.vec(t2, bytes);
