@@ -79,7 +79,7 @@ SINTER_MATH_INLINE V normal_tail_ratio(B& b, V a) {
   return b.mul(p, t);
 }
 
-/// x * Phi(x) = max(x, 0) - |x| Phi(-|x|): relative accuracy in both tails. gelu(-inf) = -0, the limit.
+/// x * Phi(x) = max(x, 0) - |x| Phi(-|x|): relative accuracy in both tails. gelu(-inf) = 0, the limit.
 template <class B, class V>
 SINTER_MATH_INLINE V gelu_f32(B& b, V x) {
   auto a = b.min_x86(b.f32(kTailEnd), b.abs(x));

@@ -58,7 +58,11 @@ template <ScalarType T> inline constexpr int kLanesOf = kVectorBytes / static_ca
 /// See math/builder.h. Has no state; every function is static.
 struct Native {
   // -- constants and splats
-  template <ScalarType T> SINTER_NATIVE Vec<T> splat(Element<T> v) { return Vec<T>{} + v; }
+  template <ScalarType T> SINTER_NATIVE Vec<T> splat(Element<T> v) {
+    if constexpr (T == ScalarType::Float) return SINTER_MM(set1_ps)(v);
+    else if constexpr (T == ScalarType::Double) return SINTER_MM(set1_pd)(v);
+    else return Vec<T>{} + v;  // not for floats: 0 + -0 is +0
+  }
   template <ScalarType T> SINTER_NATIVE Vec<T> k(double v) { return splat<T>(static_cast<Element<T>>(v)); }
   SINTER_NATIVE VecF32 f32(float v) { return SINTER_MM(set1_ps)(v); }
   SINTER_NATIVE VecI32 i32(int32_t v) { return VecI32{} + v; }

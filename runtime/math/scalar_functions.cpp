@@ -33,7 +33,7 @@ int64_t negate(int64_t a) { return static_cast<int64_t>(-static_cast<uint64_t>(a
 
 // Beyond |x| = 40 both are at their limits; the test keeps 0 * inf out.
 double gelu_f64(double x) {
-  if (x < -40) return -0.0;
+  if (x < -40) return 0.0;
   return x * (0.5 * std::erfc(-x * kSqrtHalf));
 }
 double gelu_grad_f64(double x) {

@@ -1,0 +1,518 @@
+// Every pointwise row in every compute type against scalar references written apart from the kernels: lengths, strides,
+// broadcasting, conversions, in-place, special values, all instruction-set levels.
+#include <catch2/catch.hpp>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+#include "runtime/cpu.h"
+#include "runtime/error.h"
+#include "runtime/kernels/pointwise.h"
+#include "runtime/ops/pointwise.h"
+
+using namespace sinter;
+
+namespace {
+
+/// One operand's bytes with guard bytes around, and a view of them.
+struct Buffer {
+  ScalarType dtype;
+  std::vector<char> bytes;
+  std::vector<int64_t> sizes, strides;
+  int64_t offset = 0;
+
+  Buffer(ScalarType t, std::vector<int64_t> s, std::vector<int64_t> st = {}, int64_t elements = -1)
+      : dtype(t), sizes(std::move(s)), strides(std::move(st)) {
+    int64_t n = 1;
+    if (strides.size() != sizes.size()) {
+      strides.assign(sizes.size(), 0);
+      for (size_t d = sizes.size(); d-- > 0; n *= sizes[d]) strides[d] = n;
+    }
+    if (elements < 0) {
+      elements = 1;
+      for (size_t d = 0; d < sizes.size(); ++d) elements += std::max<int64_t>(sizes[d] - 1, 0) * strides[d];
+    }
+    bytes.assign(static_cast<size_t>(elements) * element_size(t) + 2 * kGuard, '\x5A');
+  }
+  TensorView view() { return {data(), dtype, sizes, strides}; }
+  char* data() { return bytes.data() + kGuard; }
+  double get(int64_t i) {
+    switch (dtype) {
+      case ScalarType::Bool: return reinterpret_cast<uint8_t*>(data())[i];
+      case ScalarType::Long: return static_cast<double>(reinterpret_cast<int64_t*>(data())[i]);
+      case ScalarType::Float: return reinterpret_cast<float*>(data())[i];
+      default: return reinterpret_cast<double*>(data())[i];
+    }
+  }
+  void set(int64_t i, double v) {
+    switch (dtype) {
+      case ScalarType::Bool: reinterpret_cast<uint8_t*>(data())[i] = v != 0; break;
+      case ScalarType::Long: reinterpret_cast<int64_t*>(data())[i] = static_cast<int64_t>(v); break;
+      case ScalarType::Float: reinterpret_cast<float*>(data())[i] = static_cast<float>(v); break;
+      default: reinterpret_cast<double*>(data())[i] = v;
+    }
+  }
+  bool guards_intact() const {
+    for (size_t i = 0; i < kGuard; ++i)
+      if (bytes[i] != '\x5A' || bytes[bytes.size() - 1 - i] != '\x5A') return false;
+    return true;
+  }
+  static constexpr size_t kGuard = 64;
+};
+
+std::mt19937_64 rng(12345);
+
+double random_value(ScalarType t, bool nonzero) {
+  static const double kSpecial[] = {0.0, -0.0, INFINITY, -INFINITY, NAN, 1e-40, -1e-42, 1, -1, 0.5, 3e38, -3e38, 88, -104, 2};
+  if (t == ScalarType::Bool) return static_cast<double>(rng() & 1);
+  if (t == ScalarType::Long) {
+    const double v = static_cast<double>(static_cast<int64_t>(rng() % 41) - 20);
+    return nonzero && v == 0 ? 7 : v;
+  }
+  if (rng() % 4 == 0) return kSpecial[rng() % std::size(kSpecial)];
+  return std::uniform_real_distribution<double>(-4, 4)(rng);
+}
+
+void fill_random(Buffer& b, bool nonzero = false) {
+  const size_t n = (b.bytes.size() - 2 * Buffer::kGuard) / element_size(b.dtype);
+  for (size_t i = 0; i < n; ++i) b.set(static_cast<int64_t>(i), random_value(b.dtype, nonzero));
+}
+
+// -- references, one element in C++ type T
+
+template <class T> T floored_mod(T a, T b) {
+  if constexpr (std::is_integral_v<T>) {
+    const T m = a % b;
+    return m != 0 && (m < 0) != (b < 0) ? m + b : m;
+  } else {
+    const T m = std::fmod(a, b);
+    return m != 0 && (m < 0) != (b < 0) ? m + b : m;
+  }
+}
+template <class T> T floored_div(T a, T b) {
+  if constexpr (std::is_integral_v<T>) {
+    return (a - floored_mod(a, b)) / b;
+  } else {
+    if (b == 0) return a / b;
+    T mod = std::fmod(a, b), div = (a - mod) / b;
+    if (mod != 0 && (b < 0) != (mod < 0)) div -= 1;
+    if (div == 0) return std::copysign(T(0), a / b);
+    return div - std::floor(div) > T(0.5) ? std::floor(div) + 1 : std::floor(div);
+  }
+}
+template <class T> bool is_nan(T v) { return v != v; }
+template <class T> T largest(T a, T b) { return is_nan(a) ? a : is_nan(b) ? b : a > b ? a : b; }
+template <class T> T smallest(T a, T b) { return is_nan(a) ? a : is_nan(b) ? b : a < b ? a : b; }
+
+double gelu_of(double x) { return x < -40 ? -0.0 : x * (0.5 * std::erfc(-x / std::sqrt(2.0))); }
+double gelu_slope(double x) {
+  if (std::isinf(x)) return x > 0;
+  return 0.5 * std::erfc(-x / std::sqrt(2.0)) + x * std::exp(-0.5 * x * x) / std::sqrt(2 * M_PI);
+}
+
+template <class T> T whole_power(T x, int64_t n) {
+  T r = 1;
+  for (int64_t i = 0; i < n; ++i) r = static_cast<T>(r * x);
+  return r;
+}
+template <class T> double power(T x, double e) {
+  if constexpr (std::is_integral_v<T>) {
+    if (e >= 0) return static_cast<double>(whole_power(x, static_cast<int64_t>(e)));
+    if (x == 1) return 1;
+    return x == -1 ? (static_cast<int64_t>(e) % 2 ? -1 : 1) : 0;
+  } else {
+    if (e == 2) return x * x;
+    if (e == 3) return x * x * x;
+    if (e == 0.5) return std::sqrt(x);
+    if (e == -0.5) return 1 / std::sqrt(static_cast<double>(x));
+    if (e == -1) return T(1) / x;
+    if (e == -2) return T(1) / (x * x);
+    return std::pow(static_cast<double>(x), e);
+  }
+}
+
+template <class T> double unary(Op op, uint64_t attr, T x) {
+  const double d = static_cast<double>(x);
+  switch (op) {
+    case Op::pow: return power(x, std::bit_cast<double>(attr));
+    case Op::logical_not: return !x;
+    case Op::neg: return static_cast<double>(-x);
+    case Op::abs: return std::fabs(d);
+    case Op::sign: return (d > 0) - (d < 0);
+    case Op::exp: return std::exp(d);
+    case Op::log: return std::log(d);
+    case Op::log1p: return std::log1p(d);
+    case Op::sqrt: return static_cast<double>(static_cast<T>(std::sqrt(d)));
+    case Op::rsqrt: return 1 / std::sqrt(d);
+    case Op::reciprocal: return static_cast<double>(static_cast<T>(1 / d));
+    case Op::sin: return std::sin(d);
+    case Op::cos: return std::cos(d);
+    case Op::tanh: return std::tanh(d);
+    case Op::sigmoid: return d > 0 ? 1 / (1 + std::exp(-d)) : std::exp(d) / (1 + std::exp(d));
+    case Op::erf: return std::erf(d);
+    case Op::relu: return std::isnan(d) ? d : d > 0 ? d : (d == 0 ? d : 0);
+    case Op::gelu: return gelu_of(d);
+    default: FAIL("no reference for " << op_info(op).name); return 0;
+  }
+}
+
+template <class T> T binary(Op op, uint64_t attr, T x, T y) {
+  switch (op) {
+    case Op::add: return static_cast<T>(x + y);
+    case Op::sub: return static_cast<T>(x - y);
+    case Op::mul: return static_cast<T>(x * y);
+    case Op::div: return static_cast<T>(x / y);
+    case Op::div_trunc: return std::is_integral_v<T> ? static_cast<T>(x / y) : static_cast<T>(std::trunc(x / y));
+    case Op::floor_divide: return floored_div(x, y);
+    case Op::remainder: return floored_mod(x, y);
+    case Op::minimum: return smallest(x, y);
+    case Op::maximum: return largest(x, y);
+    case Op::pow: return static_cast<T>(std::is_integral_v<T> ? power(x, static_cast<double>(y)) : std::pow(static_cast<double>(x), static_cast<double>(y)));
+    case Op::eq: return x == y;
+    case Op::ne: return x != y;
+    case Op::lt: return x < y;
+    case Op::le: return x <= y;
+    case Op::gt: return x > y;
+    case Op::ge: return x >= y;
+    case Op::logical_and: return x != 0 && y != 0;
+    case Op::logical_or: return x != 0 || y != 0;
+    case Op::logical_xor: return (x != 0) != (y != 0);
+    case Op::clamp: return attr == kClampMin ? largest(x, y) : smallest(x, y);
+    case Op::sigmoid_backward: return x * (1 - y) * y;
+    case Op::tanh_backward: return x * (1 - y * y);
+    case Op::threshold_backward: return y <= 0 ? T(0) : x;
+    case Op::gelu_backward: return x * static_cast<T>(gelu_slope(static_cast<double>(y)));
+    default: FAIL("no reference for " << op_info(op).name); return 0;
+  }
+}
+
+template <class T> T many(Op op, const T* v, int n) {
+  switch (op) {
+    case Op::add: return static_cast<T>(v[0] + static_cast<T>(v[1] * v[2]));
+    case Op::sub: return static_cast<T>(v[0] - static_cast<T>(v[1] * v[2]));
+    case Op::where: return v[0] != 0 ? v[1] : v[2];
+    case Op::clamp: return smallest(largest(v[0], v[1]), v[2]);
+    case Op::addcmul: return static_cast<T>(v[0] + (n == 4 ? v[3] * v[1] * v[2] : v[1] * v[2]));
+    case Op::addcdiv: return static_cast<T>(v[0] + (n == 4 ? v[3] * v[1] / v[2] : v[1] / v[2]));
+    default: FAIL("no reference for " << op_info(op).name); return 0;
+  }
+}
+
+template <class T> double reference_of(Op op, uint64_t attr, const double* v, int n) {
+  T x[4] = {};
+  for (int i = 0; i < n; ++i) x[i] = static_cast<T>(v[i]);
+  if (n == 1) return unary<T>(op, attr, x[0]);
+  if (n == 2) return static_cast<double>(binary<T>(op, attr, x[0], x[1]));
+  return static_cast<double>(many<T>(op, x, n));
+}
+double reference(Op op, ScalarType t, uint64_t attr, const double* v, int n) {
+  switch (t) {
+    case ScalarType::Bool: return reference_of<int64_t>(op, attr, v, n) != 0;
+    case ScalarType::Long: return reference_of<int64_t>(op, attr, v, n);
+    case ScalarType::Float: return reference_of<float>(op, attr, v, n);
+    default: return reference_of<double>(op, attr, v, n);
+  }
+}
+
+/// ULP allowed against the float64 reference: 0 where the operation is exact or correctly rounded.
+double tolerance(Op op, ScalarType t) {
+  switch (op) {
+    case Op::exp: case Op::log: case Op::log1p: case Op::sin: case Op::cos: case Op::erf: case Op::rsqrt: return t == kFloat ? 1.5 : 1;
+    case Op::tanh: return 2;
+    case Op::sigmoid: return 2.5;
+    case Op::pow: return 2;
+    case Op::gelu: return t == kFloat ? 8 : 64;  // float64: erfc magnifies the rounding of its argument
+    default: return 0;
+  }
+}
+
+/// `scale`: the first operand; gelu's derivative has a zero, so its error counts against the gradient it multiplies.
+bool close(Op op, ScalarType t, double got, double want, double scale) {
+  if (std::isnan(got) || std::isnan(want)) return std::isnan(got) && std::isnan(want);
+  const double rounded = t == kFloat ? static_cast<double>(static_cast<float>(want)) : want;
+  if (got == rounded) return true;
+  if (op == Op::gelu_backward) return std::fabs(got - rounded) <= 3e-7 * std::fabs(scale) + 1e-44;
+  int exponent;
+  std::frexp(rounded, &exponent);
+  const double unit = t == kFloat ? std::ldexp(1.0, std::max(exponent, -125) - 24) : std::ldexp(1.0, std::max(exponent, -1021) - 53);
+  return std::fabs(got - want) <= tolerance(op, t) * unit;
+}
+
+struct Case {
+  Op op;
+  ScalarType compute;
+  int n_in;
+  uint64_t attr = 0;
+};
+
+std::vector<Case> all_cases() {
+  std::vector<Case> cases;
+  const auto add = [&](Op op, int n, uint64_t attr = 0) {
+    for (const ScalarType t : {kBool, kLong, kFloat, kDouble})
+      if (pointwise_takes(op, t) && !(t == kBool && op == Op::neg)) cases.push_back({op, t, n, attr});
+  };
+#define UNARY(name) if (Op::name != Op::pow) add(Op::name, 1);
+#define BINARY(name) if (Op::name != Op::clamp) add(Op::name, 2);
+#define TERNARY(name) add(Op::name, 3, Op::name == Op::clamp ? kClampMin | kClampMax : 0);
+#define QUATERNARY(name) add(Op::name, 4);
+  SINTER_POINTWISE_UNARY(UNARY)
+  SINTER_POINTWISE_BINARY(BINARY)
+  SINTER_POINTWISE_TERNARY(TERNARY)
+  SINTER_POINTWISE_QUATERNARY(QUATERNARY)
+  add(Op::clamp, 2, kClampMin);
+  add(Op::clamp, 2, kClampMax);
+  for (const double e : {0.0, 1.0, 2.0, 3.0, 5.0}) add(Op::pow, 1, std::bit_cast<uint64_t>(e));
+  for (const double e : {0.5, -0.5, -1.0, -2.0, 2.5})
+    for (const ScalarType t : {kFloat, kDouble}) cases.push_back({Op::pow, t, 1, std::bit_cast<uint64_t>(e)});
+  return cases;
+}
+
+bool integer_division(Op op) { return op == Op::div_trunc || op == Op::floor_divide || op == Op::remainder; }
+
+ScalarType operand_type(const Case& c, int i) { return c.op == Op::where && i == 0 ? kBool : c.compute; }
+ScalarType result_type(const Case& c) { return pointwise_gives_bool(c.op) ? kBool : c.compute; }
+
+KernelArgs arguments(const Case& c, const TensorView& out, std::span<const TensorView> in) {
+  KernelArgs args;
+  args.op = c.op;
+  args.compute = c.compute;
+  args.attr = c.attr;
+  args.out = out;
+  args.in = in;
+  return args;
+}
+
+const Isa kLevels[] = {Isa::None, Isa::Avx2, Isa::Avx512};
+
+struct IsaCap {
+  explicit IsaCap(Isa cap) { set_isa_cap(cap); }
+  ~IsaCap() { set_isa_cap(Isa::Avx512); }
+};
+
+}  // namespace
+
+TEST_CASE("every pointwise row of ops.def has an expression and a kernel") {
+  for (int i = 0; i < kOpCount; ++i) {
+    const Op op = static_cast<Op>(i);
+    bool any = false;
+    for (const ScalarType t : {kBool, kLong, kFloat, kDouble}) any |= pointwise_takes(op, t);
+    INFO(op_info(op).name);
+    CHECK(any == (op_info(op).kind == OpKind::Pointwise));
+    CHECK(pointwise_gives_bool(op) == (op_info(op).promotion == Promotion::Compare || op_info(op).promotion == Promotion::Logical));
+  }
+}
+
+TEST_CASE("rows against scalar references, lengths 0 to 49, every level") {
+  for (const Isa isa_level : kLevels) {
+    const IsaCap cap(isa_level);
+    for (const Case& c : all_cases()) {
+      int wrong = 0;
+      std::string first;
+      for (int64_t n = 0; n < 50; ++n) {
+        std::vector<Buffer> operands;
+        std::vector<TensorView> in;
+        for (int i = 0; i < c.n_in; ++i) {
+          operands.emplace_back(operand_type(c, i), std::vector<int64_t>{n}, std::vector<int64_t>{}, n);
+          fill_random(operands.back(), integer_division(c.op) && i == 1);
+        }
+        for (Buffer& b : operands) in.push_back(b.view());
+        Buffer out(result_type(c), {n}, {}, n);
+        run_pointwise(arguments(c, out.view(), in));
+        wrong += !out.guards_intact();
+        for (int64_t i = 0; i < n; ++i) {
+          double v[4];
+          for (int k = 0; k < c.n_in; ++k) v[k] = operands[static_cast<size_t>(k)].get(i);
+          const double want = reference(c.op, c.compute, c.attr, v, c.n_in);
+          if (close(c.op, result_type(c), out.get(i), want, v[0])) continue;
+          if (!wrong++) first = fmt::format("n {} i {}: ({}, {}, {}) gave {}, not {}", n, i, v[0], v[1], v[2], out.get(i), want);
+        }
+      }
+      INFO(op_info(c.op).name << " " << dtype_name(c.compute) << " operands " << c.n_in << " attr " << c.attr << " level "
+                              << isa_name(isa_level) << ": " << first);
+      CHECK(wrong == 0);
+    }
+  }
+}
+
+namespace {
+
+/// Runs the case on strided or broadcast operands and on dense copies of them; the bits must be equal.
+void check_layout(const Case& c, std::vector<int64_t> sizes, std::vector<Buffer>& operands, Buffer& out) {
+  std::vector<TensorView> in, dense_in;
+  std::vector<Buffer> dense;
+  for (Buffer& b : operands) {
+    in.push_back(b.view());
+    dense.emplace_back(b.dtype, sizes);
+  }
+  for (size_t k = 0; k < operands.size(); ++k) {
+    copy_strided(dense[k].view(), operands[k].view());
+    dense_in.push_back(dense[k].view());
+  }
+  Buffer dense_out(out.dtype, sizes), result(out.dtype, sizes);
+  run_pointwise(arguments(c, dense_out.view(), dense_in));
+  run_pointwise(arguments(c, out.view(), in));
+  copy_strided(result.view(), out.view());
+  INFO(op_info(c.op).name << " " << dtype_name(c.compute) << " operands " << c.n_in);
+  CHECK(std::memcmp(result.data(), dense_out.data(), result.bytes.size() - 2 * Buffer::kGuard) == 0);
+  CHECK(out.guards_intact());
+}
+
+}  // namespace
+
+TEST_CASE("strides and broadcasting give the bits of dense operands") {
+  struct Layout { std::vector<int64_t> sizes, strides; };
+  const std::vector<int64_t> sizes = {3, 5, 37};
+  const Layout layouts[] = {{{3, 5, 37}, {}}, {{3, 5, 37}, {1, 3, 15}}, {{3, 5, 37}, {400, 80, 2}}, {{5, 37}, {1, 5}},
+                            {{37}, {3}}, {{3, 1, 37}, {}}, {{5, 1}, {1, 1}}, {{}, {}}, {{1, 1, 1}, {7, 7, 7}}, {{3, 5, 37}, {0, 37, 1}}};
+  const Layout outs[] = {{{3, 5, 37}, {}}, {{3, 5, 37}, {1, 3, 15}}, {{3, 5, 37}, {370, 74, 2}}};
+  for (const Case& c : all_cases()) {
+    for (size_t l = 0; l < std::size(layouts); ++l) {
+      std::vector<Buffer> operands;
+      for (int i = 0; i < c.n_in; ++i) {
+        const Layout& layout = layouts[(l + static_cast<size_t>(i) * 3) % std::size(layouts)];
+        operands.emplace_back(operand_type(c, i), layout.sizes, layout.strides);
+        fill_random(operands.back(), integer_division(c.op) && i == 1);
+      }
+      const Layout& o = outs[l % std::size(outs)];
+      Buffer out(result_type(c), o.sizes, o.strides);
+      check_layout(c, sizes, operands, out);
+    }
+  }
+}
+
+TEST_CASE("operands and results of other types are converted, also over many blocks") {
+  for (const int64_t n : {7, 1500}) {
+    for (const ScalarType a : {kBool, kLong, kFloat, kDouble})
+      for (const ScalarType b : {kBool, kLong, kFloat, kDouble})
+        for (const ScalarType compute : {kLong, kFloat, kDouble}) {
+          Buffer x(a, {n}), y(b, {n}), out(kDouble, {n});
+          for (int64_t i = 0; i < n; ++i) x.set(i, static_cast<double>(i % 19 - 9)), y.set(i, static_cast<double>(i % 7 - 3));
+          const TensorView in[] = {x.view(), y.view()};
+          run_pointwise(arguments({Op::sub, compute, 2}, out.view(), in));
+          int wrong = 0;
+          for (int64_t i = 0; i < n; ++i) wrong += out.get(i) != x.get(i) - y.get(i);
+          INFO(dtype_name(a) << " - " << dtype_name(b) << " in " << dtype_name(compute));
+          CHECK(wrong == 0);
+        }
+  }
+}
+
+TEST_CASE("value scalars: right, left, alpha, value; converted to the compute type") {
+  const int64_t n = 21;
+  Buffer x(kFloat, {n}), y(kFloat, {n}), z(kFloat, {n}), out(kFloat, {n});
+  for (int64_t i = 0; i < n; ++i) x.set(i, 0.25 * static_cast<double>(i)), y.set(i, 3.0 - static_cast<double>(i)), z.set(i, 0.5);
+  const auto run = [&](Op op, uint8_t flags, std::vector<TensorView> in, std::vector<Scalar> scalars) {
+    KernelArgs args = arguments({op, kFloat, 0}, out.view(), in);
+    args.flags = flags;
+    args.n_scalars = static_cast<uint8_t>(scalars.size());
+    args.scalars = scalars.data();
+    run_pointwise(args);
+  };
+  run(Op::sub, kScalarRhs, {x.view()}, {2});
+  for (int64_t i = 0; i < n; ++i) CHECK(out.get(i) == x.get(i) - 2);
+  run(Op::sub, kScalarLhs, {x.view()}, {2.5});
+  for (int64_t i = 0; i < n; ++i) CHECK(out.get(i) == 2.5 - x.get(i));
+  run(Op::sub, kScalarLhs | kHasAlpha, {x.view()}, {2.5, 3});
+  for (int64_t i = 0; i < n; ++i) CHECK(out.get(i) == 2.5 - 3 * x.get(i));
+  run(Op::add, kHasAlpha, {x.view(), y.view()}, {0.1});
+  for (int64_t i = 0; i < n; ++i)
+    CHECK(static_cast<float>(out.get(i)) == static_cast<float>(x.get(i)) + 0.1f * static_cast<float>(y.get(i)));
+  run(Op::addcmul, 0, {x.view(), y.view(), z.view()}, {2});
+  for (int64_t i = 0; i < n; ++i) CHECK(out.get(i) == x.get(i) + 2 * y.get(i) * z.get(i));
+  KernelArgs clamp = arguments({Op::clamp, kFloat, 0, kClampMax}, out.view(), {});
+  const TensorView in[] = {y.view()};
+  const Scalar bound = 1;
+  clamp.in = in, clamp.scalars = &bound, clamp.n_scalars = 1;
+  run_pointwise(clamp);
+  for (int64_t i = 0; i < n; ++i) CHECK(out.get(i) == std::min(y.get(i), 1.0));
+}
+
+TEST_CASE("in place, contiguous, transposed and of another compute type") {
+  for (const std::vector<int64_t>& strides : {std::vector<int64_t>{29, 1}, {1, 23}, {60, 2}}) {
+    Buffer x(kFloat, {23, 29}, strides), y(kDouble, {29}), before(kFloat, {23, 29});
+    fill_random(x), fill_random(y);
+    copy_strided(before.view(), x.view());
+    const TensorView in[] = {x.view(), y.view()};
+    run_pointwise(arguments({Op::mul, kDouble, 2}, x.view(), in));
+    int wrong = 0;
+    for (int64_t i = 0; i < 23; ++i)
+      for (int64_t j = 0; j < 29; ++j) {
+        const float want = static_cast<float>(before.get(i * 29 + j) * y.get(j));
+        const float got = static_cast<float>(x.get(i * strides[0] + j * strides[1]));
+        wrong += !(got == want || (std::isnan(got) && std::isnan(want)));
+      }
+    CHECK(wrong == 0);
+  }
+}
+
+TEST_CASE("conversion between all types, every level, lengths and strides") {
+  const double values[] = {0, -0.0, 1, -1, 2.75, -2.75, 1e10, NAN, INFINITY, -INFINITY, 1e-30, 9.3e18, -9.3e18, 16777217, 0.5};
+  for (const Isa isa_level : kLevels) {
+    const IsaCap cap(isa_level);
+    for (const ScalarType from : {kBool, kLong, kFloat, kDouble})
+      for (const ScalarType to : {kBool, kLong, kFloat, kDouble})
+        for (const int64_t n : {1, 5, 16, 37, 200})
+          for (const int64_t stride : {1, 3}) {
+            Buffer src(from, {n}, {stride}), dst(to, {n}, {stride == 1 ? 2 : 1});
+            const auto value = [&](int64_t i) {
+              const double v = values[static_cast<size_t>(i) % std::size(values)];
+              return from == kLong && !(std::fabs(v) < 9e18) ? 77.0 : v;
+            };
+            for (int64_t i = 0; i < n; ++i) src.set(i * stride, value(i));
+            KernelArgs args = arguments({Op::to, to, 1}, dst.view(), {});
+            const TensorView in[] = {src.view()};
+            args.in = in;
+            run_cast(args);
+            int wrong = 0;
+            for (int64_t i = 0; i < n; ++i) {
+              const double v = src.get(i * stride), got = dst.get(i * (stride == 1 ? 2 : 1));
+              double want = v;
+              if (to == kBool) want = v != 0;
+              if (to == kLong) want = std::fabs(v) < 9.2e18 ? std::trunc(v) : -9223372036854775808.0;
+              if (to == kFloat) want = static_cast<float>(v);
+              wrong += !(got == want || (std::isnan(got) && std::isnan(want)));
+            }
+            INFO(dtype_name(from) << " to " << dtype_name(to) << " n " << n << " stride " << stride << " " << isa_name(isa_level));
+            CHECK(wrong == 0);
+            CHECK(dst.guards_intact());
+          }
+  }
+}
+
+TEST_CASE("copy_ broadcasts, transposed copies, fill") {
+  Buffer src(kFloat, {70, 45}), dst(kFloat, {45, 70});
+  fill_random(src);
+  copy_strided(dst.view(), {src.data(), kFloat, dst.sizes, IntArrayRef({1, 45})});
+  int wrong = 0;
+  for (int64_t i = 0; i < 45; ++i)
+    for (int64_t j = 0; j < 70; ++j) wrong += std::memcmp(dst.data() + 4 * (i * 70 + j), src.data() + 4 * (j * 45 + i), 4) != 0;
+  CHECK(wrong == 0);
+
+  Buffer row(kLong, {70}), target(kFloat, {45, 70});
+  for (int64_t i = 0; i < 70; ++i) row.set(i, static_cast<double>(i));
+  const TensorView in[] = {target.view(), row.view()};
+  run_cast(arguments({Op::copy_, kFloat, 2}, target.view(), in));
+  for (int64_t i = 0; i < 45 * 70; ++i) wrong += target.get(i) != static_cast<double>(i % 70);
+  CHECK(wrong == 0);
+
+  for (const ScalarType t : {kBool, kLong, kFloat, kDouble})
+    for (const int64_t stride : {1, 2}) {
+      Buffer filled(t, {101}, {stride});
+      const Scalar value = -3.0;
+      KernelArgs args = arguments({Op::fill_, t, 1}, filled.view(), {});
+      args.scalars = &value, args.n_scalars = 1;
+      run_fill(args);
+      for (int64_t i = 0; i < 101; ++i) wrong += filled.get(i * stride) != (t == kBool ? 1 : -3);
+      CHECK(wrong == 0);
+      CHECK(filled.guards_intact());
+    }
+}
+
+TEST_CASE("a row without an expression in the type is refused by name") {
+  Buffer x(kBool, {3}), out(kBool, {3});
+  const TensorView in[] = {x.view()};
+  CHECK_THROWS_AS(run_pointwise(arguments({Op::exp, kBool, 1}, out.view(), in)), DtypeError);
+  CHECK_THROWS_WITH(run_pointwise(arguments({Op::exp, kBool, 1}, out.view(), in)), Catch::Contains("exp"));
+}
