@@ -5,7 +5,6 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #include <Eigen/Core>
-#include <immintrin.h>
 #include "gemm_kernels.h"
 #include "lanes.h"
 
@@ -20,44 +19,6 @@ namespace sinter::SINTER_LEVEL::lanes {
 [[gnu::always_inline]] inline Vec<double> mul_add(Vec<double> a, Vec<double> b, Vec<double> c) { return _mm256_fmadd_pd(a, b, c); }
 #else
 template <class V> [[gnu::always_inline]] inline V mul_add(V a, V b, V c) { return a * b + c; }
-#endif
-
-// The first `count` < width elements of a vector; loads give 0 in the others.
-#if defined(SINTER_LEVEL_v4)
-[[gnu::always_inline]] inline Vec<float> load_part(const float* p, int count) {
-  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), p);
-}
-[[gnu::always_inline]] inline Vec<double> load_part(const double* p, int count) {
-  return _mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << count) - 1), p);
-}
-[[gnu::always_inline]] inline void store_part(float* p, Vec<float> v, int count) {
-  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1), v);
-}
-[[gnu::always_inline]] inline void store_part(double* p, Vec<double> v, int count) {
-  _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << count) - 1), v);
-}
-#elif defined(SINTER_LEVEL_v3)
-inline constexpr int kMask32[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
-inline constexpr int64_t kMask64[8] = {-1, -1, -1, -1};
-[[gnu::always_inline]] inline __m256i part_mask(const float*, int count) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kMask32 + 8 - count));
-}
-[[gnu::always_inline]] inline __m256i part_mask(const double*, int count) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kMask64 + 4 - count));
-}
-[[gnu::always_inline]] inline Vec<float> load_part(const float* p, int count) { return _mm256_maskload_ps(p, part_mask(p, count)); }
-[[gnu::always_inline]] inline Vec<double> load_part(const double* p, int count) { return _mm256_maskload_pd(p, part_mask(p, count)); }
-[[gnu::always_inline]] inline void store_part(float* p, Vec<float> v, int count) { _mm256_maskstore_ps(p, part_mask(p, count), v); }
-[[gnu::always_inline]] inline void store_part(double* p, Vec<double> v, int count) { _mm256_maskstore_pd(p, part_mask(p, count), v); }
-#else
-template <class T> [[gnu::always_inline]] inline Vec<T> load_part(const T* p, int count) {
-  Vec<T> v{};
-  for (int i = 0; i < count; ++i) v[i] = p[i];
-  return v;
-}
-template <class T> [[gnu::always_inline]] inline void store_part(T* p, Vec<T> v, int count) {
-  for (int i = 0; i < count; ++i) p[i] = v[i];
-}
 #endif
 
 /// An MR x (NV vectors) block of c. `tail`: elements of the last vector that exist, 0 = all. b's rows are ldb apart.

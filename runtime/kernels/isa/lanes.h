@@ -1,6 +1,10 @@
 // The 16 virtual lanes of reduce_order.h over this level's vectors.
 // Included only by files of this folder: everything lives in the level's namespace, so that no inline code is shared.
 #pragma once
+// GCC 12 takes the undefined operand inside AVX-512 intrinsics for a variable of ours (bug 105593).
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#include <immintrin.h>
 #include <cstdint>
 #include <utility>
 #include "../reduce_order.h"
@@ -86,6 +90,46 @@ template <class T, class Step, int S = kWidth<T> / 2>
   }
 }
 
+// The first `count` < width elements; loads give 0 in the other lanes and touch no byte beyond.
+#if defined(SINTER_LEVEL_v4)
+template <class T> [[gnu::always_inline]] inline Vec<T> load_part(const T* p, int count) {
+  if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), p);
+  else return (Vec<T>)_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << count) - 1), p);
+}
+template <class T> [[gnu::always_inline]] inline void store_part(T* p, Vec<T> v, int count) {
+  if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1), (Vec<float>)v);
+  else _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << count) - 1), (Vec<double>)v);
+}
+#elif defined(SINTER_LEVEL_v3)
+inline constexpr int32_t kPartMask[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+template <class T> [[gnu::always_inline]] inline __m256i part_mask(int count) {
+  const int words = count * static_cast<int>(sizeof(T) / 4);
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kPartMask + 8 - words));
+}
+template <class T> [[gnu::always_inline]] inline Vec<T> load_part(const T* p, int count) {
+  return (Vec<T>)_mm256_maskload_ps(reinterpret_cast<const float*>(p), part_mask<T>(count));
+}
+template <class T> [[gnu::always_inline]] inline void store_part(T* p, Vec<T> v, int count) {
+  _mm256_maskstore_ps(reinterpret_cast<float*>(p), part_mask<T>(count), (Vec<float>)v);
+}
+#else
+template <class T> [[gnu::always_inline]] inline Vec<T> load_part(const T* p, int count) {
+  Vec<T> v{};
+  for (int i = 0; i < count; ++i) v[i] = p[i];
+  return v;
+}
+template <class T> [[gnu::always_inline]] inline void store_part(T* p, Vec<T> v, int count) {
+  for (int i = 0; i < count; ++i) p[i] = v[i];
+}
+#endif
+
+/// Lanes l < count as a mask.
+template <class T, int... I>
+[[gnu::always_inline]] inline auto first_lanes(int count, std::integer_sequence<int, I...>) {
+  using Index = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
+  return Vec<Index>{I...} < splat<Index>(count);
+}
+
 /// Accumulators of one row.
 template <class T, class Step> struct Lanes {
   Vec<T> acc[kLaneVecs<T>];
@@ -97,12 +141,16 @@ template <class T, class Step> struct Lanes {
 #pragma GCC unroll 8
     for (int j = 0; j < kLaneVecs<T>; ++j) acc[j] = Step::combine(acc[j], o.acc[j]);
   }
-  /// Lanes 0..count take one more element each.
-  void tail(const T* values, int count) {
-    T lanes[kReduceLanes];
-    __builtin_memcpy(lanes, acc, sizeof lanes);
-    for (int l = 0; l < count; ++l) lanes[l] = Step::combine(lanes[l], values[l]);
-    __builtin_memcpy(acc, lanes, sizeof lanes);
+  /// One more element for each of lanes 0..count; the others stay as they are. values(offset, n): n <= width elements.
+  template <class Values> [[gnu::always_inline]] void tail(int count, Values values) {
+    constexpr int kW = kWidth<T>;
+#pragma GCC unroll 8
+    for (int j = 0; j < kLaneVecs<T>; ++j) {
+      const int n = count - j * kW;
+      if (n <= 0) break;
+      const Vec<T> next = Step::combine(acc[j], values(j * kW, n < kW ? n : kW));
+      acc[j] = first_lanes<T>(n, std::make_integer_sequence<int, kW>{}) ? next : acc[j];
+    }
   }
   /// The tree: lane l takes lane l + s for s = 8, 4, 2, 1.
   [[gnu::always_inline]] T tree() const {
@@ -118,16 +166,22 @@ template <class T, class Step> struct Lanes {
   }
 };
 
-/// Reduces n elements in row order. `vec(i)` gives elements i..i+width as a vector; `tail(i, count, values)` writes the
-/// last `count` < 16 elements, which begin at i, to `values`.
-template <class T, class Step, class VecFn, class TailFn>
-[[gnu::always_inline]] inline T reduce_lanes(int64_t n, VecFn vec, TailFn tail) {
+/// Reduces f(in[i]...) for i < n in row order; f takes and gives vectors. `keep` non-null: the values are stored there.
+template <class T, class Step, class F, class... Ptr>
+[[gnu::always_inline]] inline T reduce_lanes(int64_t n, T* keep, F f, const Ptr*... in) {
   constexpr int kW = kWidth<T>;
-  if (n == 1) {  // no reduced dimension: the element itself
-    T value[kReduceLanes];
-    tail(0, 1, value);
-    return value[0];
-  }
+  const auto full = [&](int64_t i) __attribute__((always_inline)) {
+    const Vec<T> v = f(load_vec(in + i)...);
+    if (keep) store_vec(keep + i, v);
+    return v;
+  };
+  const auto part = [&](int64_t i, int count) __attribute__((always_inline)) {
+    if (count == kW) return full(i);
+    const Vec<T> v = f(load_part(in + i, count)...);
+    if (keep) store_part(keep + i, v, count);
+    return v;
+  };
+  if (n == 1) return part(0, 1)[0];  // no reduced dimension: the element itself
   const int64_t groups = n / kReduceLanes, rest = n % kReduceLanes;
   const int64_t block = Step::kTwoLevels ? reduce_block_steps_of((n + kReduceLanes - 1) / kReduceLanes) : INT64_MAX / kReduceLanes;
   Lanes<T, Step> acc0, acc1;
@@ -139,7 +193,7 @@ template <class T, class Step, class VecFn, class TailFn>
     const int64_t end = groups - g > block ? g + block : groups;
     for (; g < end; ++g, i += kReduceLanes) {
 #pragma GCC unroll 8
-      for (int j = 0; j < kLaneVecs<T>; ++j) acc0.acc[j] = Step::combine(acc0.acc[j], vec(i + j * kW));
+      for (int j = 0; j < kLaneVecs<T>; ++j) acc0.acc[j] = Step::combine(acc0.acc[j], full(i + j * kW));
     }
     if (two && g < groups) {
       acc1.fold(acc0);
@@ -152,9 +206,7 @@ template <class T, class Step, class VecFn, class TailFn>
       acc1.fold(acc0);
       acc0.reset();
     }
-    T values[kReduceLanes];
-    tail(i, static_cast<int>(rest), values);
-    acc0.tail(values, static_cast<int>(rest));
+    acc0.tail(static_cast<int>(rest), [&](int j, int count) __attribute__((always_inline)) { return part(i + j, count); });
   }
   if (two) {
     acc1.fold(acc0);
@@ -163,21 +215,15 @@ template <class T, class Step, class VecFn, class TailFn>
   return acc0.tree();
 }
 
-/// out[i] = f(a[i], b[i], ...) with f on vectors; the last, partial vector is padded with zeros.
+/// out[i] = f(in[i]...) for i < n; f takes and gives vectors.
 template <class T, class F, class... Ptr>
 [[gnu::always_inline]] inline void map_lanes(int64_t n, T* out, F f, const Ptr*... in) {
   constexpr int kW = kWidth<T>;
   int64_t i = 0;
   for (; i + kW <= n; i += kW) store_vec(out + i, f(load_vec(in + i)...));
   if (i == n) return;
-  const auto bytes = static_cast<uint64_t>(n - i) * sizeof(T);
-  const auto part = [&](const T* p) __attribute__((always_inline)) {
-    Vec<T> v{};
-    __builtin_memcpy(&v, p, bytes);
-    return v;
-  };
-  const Vec<T> last = f(part(in + i)...);
-  __builtin_memcpy(out + i, &last, bytes);
+  const int count = static_cast<int>(n - i);
+  store_part(out + i, f(load_part(in + i, count)...), count);
 }
 
 }  // namespace sinter::SINTER_LEVEL::lanes

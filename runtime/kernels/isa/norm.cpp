@@ -11,9 +11,7 @@ namespace {
 /// Sum of f(in[i]...) in row order.
 template <class T, class F, class... Ptr>
 [[gnu::always_inline]] inline T sum_row(int64_t n, F f, const Ptr*... in) {
-  return reduce_lanes<T, SumStep<T>>(
-      n, [&](int64_t i) SINTER_INLINE_LAMBDA { return f(load_vec(in + i)...); },
-      [&](int64_t i, int count, T* v) { map_lanes(count, v, f, (in + i)...); });
+  return reduce_lanes<T, SumStep<T>>(n, static_cast<T*>(nullptr), f, in...);
 }
 
 template <class T> struct RowStats {

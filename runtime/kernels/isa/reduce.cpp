@@ -8,29 +8,6 @@ namespace {
 /// Rows taken together, so that the add latency of one chain is hidden where registers allow.
 template <class T> constexpr int kRowsAtOnce = kLaneVecs<T> == 1 ? 4 : kLaneVecs<T> == 2 ? 2 : 1;
 
-template <class T> struct Plain {
-  template <class V> [[gnu::always_inline]] V operator()(V x) const { return x; }
-};
-template <class T> struct Square {
-  T center;
-  [[gnu::always_inline]] Vec<T> operator()(Vec<T> x) const {
-    const Vec<T> d = x - splat<T>(center);
-    return d * d;
-  }
-  [[gnu::always_inline]] T operator()(T x) const {
-    const T d = x - center;
-    return d * d;
-  }
-};
-
-template <class T, class Step, class Map> T one_row(const T* p, int64_t n, Map map) {
-  return reduce_lanes<T, Step>(
-      n, [&](int64_t i) __attribute__((always_inline)) { return map(load_vec(p + i)); },
-      [&](int64_t i, int count, T* values) {
-        for (int l = 0; l < count; ++l) values[l] = map(p[i + l]);
-      });
-}
-
 /// Rows of at most 16 * 64 elements need one level only: several side by side.
 template <class T, class Step> void short_rows(const T* in, int64_t n, int64_t stride, T* out) {
   constexpr int kRows = kRowsAtOnce<T>, kW = kWidth<T>;
@@ -48,7 +25,11 @@ template <class T, class Step> void short_rows(const T* in, int64_t n, int64_t s
   }
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
-    if (i < n) acc[r].tail(in + r * stride + i, static_cast<int>(n - i));
+    const T* last = in + r * stride + i;
+    if (i < n)
+      acc[r].tail(static_cast<int>(n - i), [&](int j, int count) __attribute__((always_inline)) {
+        return count == kW ? load_vec(last + j) : load_part(last + j, count);
+      });
     out[r] = acc[r].tree();
   }
 }
@@ -58,11 +39,18 @@ template <class T, class Step> void rows_of(const T* in, int64_t rows, int64_t n
   if (n <= kReduceLanes * 64 || !Step::kTwoLevels) {
     for (; r + kRowsAtOnce<T> <= rows; r += kRowsAtOnce<T>) short_rows<T, Step>(in + r * stride, n, stride, out + r);
   }
-  for (; r < rows; ++r) out[r] = one_row<T, Step>(in + r * stride, n, Plain<T>{});
+  for (; r < rows; ++r) {
+    const auto same = [](Vec<T> v) __attribute__((always_inline)) { return v; };
+    out[r] = reduce_lanes<T, Step>(n, static_cast<T*>(nullptr), same, in + r * stride);
+  }
 }
 
 template <class T> void square_rows(const T* in, int64_t rows, int64_t n, int64_t stride, const T* center, T* out) {
-  for (int64_t r = 0; r < rows; ++r) out[r] = one_row<T, SumStep<T>>(in + r * stride, n, Square<T>{center[r]});
+  for (int64_t r = 0; r < rows; ++r) {
+    const Vec<T> c = splat<T>(center[r]);
+    const auto square = [&](Vec<T> v) __attribute__((always_inline)) { return (v - c) * (v - c); };
+    out[r] = reduce_lanes<T, SumStep<T>>(n, static_cast<T*>(nullptr), square, in + r * stride);
+  }
 }
 
 struct NoCenter {

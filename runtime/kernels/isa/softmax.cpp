@@ -10,30 +10,18 @@ namespace {
 #define SINTER_INLINE_LAMBDA __attribute__((always_inline))
 
 template <class T> T row_max(const T* x, int64_t n) {
-  return reduce_lanes<T, MaxStep<T>>(
-      n, [&](int64_t i) SINTER_INLINE_LAMBDA { return load_vec(x + i); },
-      [&](int64_t i, int count, T* v) { __builtin_memcpy(v, x + i, static_cast<uint64_t>(count) * sizeof(T)); });
+  return reduce_lanes<T, MaxStep<T>>(n, static_cast<T*>(nullptr), [](Vec<T> v) SINTER_INLINE_LAMBDA { return v; }, x);
 }
 
-/// Sum of f(a[i], b[i]) in row order; `keep` non-null: the values are stored there.
-template <class T, class F> [[gnu::always_inline]] inline T sum_row(const T* a, const T* b, T* keep, int64_t n, F f) {
-  return reduce_lanes<T, SumStep<T>>(
-      n,
-      [&](int64_t i) SINTER_INLINE_LAMBDA {
-        const Vec<T> v = f(load_vec(a + i), load_vec(b + i));
-        if (keep) store_vec(keep + i, v);
-        return v;
-      },
-      [&](int64_t i, int count, T* v) {
-        map_lanes(count, v, f, a + i, b + i);
-        if (keep) __builtin_memcpy(keep + i, v, static_cast<uint64_t>(count) * sizeof(T));
-      });
+/// Sum of f(in[i]...) in row order; `keep` non-null: the values are stored there.
+template <class T, class F, class... Ptr> [[gnu::always_inline]] inline T sum_row(int64_t n, T* keep, F f, const Ptr*... in) {
+  return reduce_lanes<T, SumStep<T>>(n, keep, f, in...);
 }
 
 template <class T> void softmax_rows(const T* x, const T*, T* out, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, x += n, out += n) {
     const Vec<T> m = splat<T>(row_max(x, n));
-    const T s = sum_row(x, x, out, n, [&](Vec<T> v, Vec<T>) SINTER_INLINE_LAMBDA { return exp_lanes(v - m); });
+    const T s = sum_row(n, out, [&](Vec<T> v) SINTER_INLINE_LAMBDA { return exp_lanes(v - m); }, x);
     const Vec<T> inverse = splat<T>(T(1) / s);
     map_lanes(n, out, [&](Vec<T> e) SINTER_INLINE_LAMBDA { return e * inverse; }, out);
   }
@@ -42,7 +30,7 @@ template <class T> void softmax_rows(const T* x, const T*, T* out, int64_t rows,
 template <class T> void log_softmax_rows(const T* x, const T*, T* out, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, x += n, out += n) {
     const Vec<T> m = splat<T>(row_max(x, n));
-    const T s = sum_row<T>(x, x, nullptr, n, [&](Vec<T> v, Vec<T>) SINTER_INLINE_LAMBDA { return exp_lanes(v - m); });
+    const T s = sum_row<T>(n, nullptr, [&](Vec<T> v) SINTER_INLINE_LAMBDA { return exp_lanes(v - m); }, x);
     const Vec<T> l = log_lanes(splat<T>(s));
     map_lanes(n, out, [&](Vec<T> v) SINTER_INLINE_LAMBDA { return (v - m) - l; }, x);
   }
@@ -50,7 +38,7 @@ template <class T> void log_softmax_rows(const T* x, const T*, T* out, int64_t r
 
 template <class T> void softmax_backward_rows(const T* g, const T* y, T* out, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, g += n, y += n, out += n) {
-    const T sum = sum_row<T>(g, y, nullptr, n, [](Vec<T> u, Vec<T> v) SINTER_INLINE_LAMBDA { return u * v; });
+    const T sum = sum_row<T>(n, nullptr, [](Vec<T> u, Vec<T> v) SINTER_INLINE_LAMBDA { return u * v; }, g, y);
     const Vec<T> s = splat<T>(sum);
     map_lanes(n, out, [&](Vec<T> u, Vec<T> v) SINTER_INLINE_LAMBDA { return v * (u - s); }, g, y);
   }
@@ -58,7 +46,7 @@ template <class T> void softmax_backward_rows(const T* g, const T* y, T* out, in
 
 template <class T> void log_softmax_backward_rows(const T* g, const T* y, T* out, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, g += n, y += n, out += n) {
-    const T sum = sum_row<T>(g, g, nullptr, n, [](Vec<T> u, Vec<T>) SINTER_INLINE_LAMBDA { return u; });
+    const T sum = sum_row<T>(n, nullptr, [](Vec<T> u) SINTER_INLINE_LAMBDA { return u; }, g);
     const Vec<T> s = splat<T>(sum);
     map_lanes(n, out, [&](Vec<T> u, Vec<T> v) SINTER_INLINE_LAMBDA { return u - exp_lanes(v) * s; }, g, y);
   }
