@@ -56,7 +56,8 @@ Run train(const Fixture& fixture, Net net, const StepFunction& step) {
   const Tensor x = fixture.tensor(spec["data"]["x"]), y = fixture.tensor(spec["data"]["y"]);
   const size_t batch_size = spec["batch_size"];
   const auto examples = static_cast<double>(x.size(0));
-  auto loader = sinter::data::make_data_loader<sinter::data::samplers::SequentialSampler>(sinter::data::TensorDataset(x, y), batch_size);
+  auto loader =
+      sinter::data::make_data_loader<sinter::data::samplers::SequentialSampler>(sinter::data::TensorDataset(x, y), batch_size);
   Run run;
   run.net = net;
   for (int epoch = 0; epoch < spec["epochs"].get<int>(); ++epoch) {
@@ -83,18 +84,19 @@ struct Way {
   double step_ns = 0;
 };
 
-/// Nanoseconds a call takes: the median of 15 windows after a warm-up.
-template <class Call> double time_ns(Call&& call) {
-  constexpr int kCalls = 400;
+/// Nanoseconds a call takes: the fastest of many short windows, which other programs on the machine disturb least.
+template <class Call>
+double time_ns(Call&& call) {
+  constexpr int kCalls = 100, kWindows = 60;
   for (int i = 0; i < kCalls; ++i) call();
-  std::vector<double> windows;
-  for (int w = 0; w < 15; ++w) {
+  double fastest = std::numeric_limits<double>::infinity();
+  for (int w = 0; w < kWindows; ++w) {
     const auto start = std::chrono::steady_clock::now();
     for (int i = 0; i < kCalls; ++i) call();
-    windows.push_back(std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count() / kCalls);
+    fastest =
+        std::min(fastest, std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count() / kCalls);
   }
-  std::nth_element(windows.begin(), windows.begin() + 7, windows.end());
-  return windows[7];
+  return fastest;
 }
 
 /// A net of its own with the same parameter values.
@@ -186,7 +188,8 @@ Difference check_losses(const Fixture& fixture, const Way& way, Checks& checks) 
   for (size_t i = 0; i < std::min(want.size(), way.run.step_losses.size()); ++i) {
     Difference d;
     d.add(way.run.step_losses[i], want[i], rtol, atol);
-    checks.expect(d.ok, fmt::format("{}: loss of step {} is {}, PyTorch has {}", way.name, i, way.run.step_losses[i], want[i].get<double>()));
+    checks.expect(d.ok, fmt::format("{}: loss of step {} is {}, PyTorch has {}", way.name, i, way.run.step_losses[i],
+                                    want[i].get<double>()));
     all.add(d);
   }
   const double sample = static_cast<double>(1) / static_cast<double>(spec["batch_size"].get<int>() * spec["epochs"].get<int>());
@@ -197,8 +200,10 @@ Difference check_losses(const Fixture& fixture, const Way& way, Checks& checks) 
     checks.expect(mean.ok, fmt::format("{}: mean loss of epoch {}", way.name, e + 1));
     // With two outputs this close one sample may fall either way.
     const double slack = log["min_margin"] < 1e-4 ? sample : 0.0;
-    for (const auto& [key, got] : {std::pair{"running_accuracy", way.run.running_accuracy[e]}, {"accuracy_after", way.run.accuracy_after[e]}}) {
-      checks.expect(std::abs(got - log[key].get<double>()) <= slack + 1e-9, fmt::format("{}: {} of epoch {} is {}", way.name, key, e + 1, got));
+    for (const auto& [key, got] :
+         {std::pair{"running_accuracy", way.run.running_accuracy[e]}, {"accuracy_after", way.run.accuracy_after[e]}}) {
+      checks.expect(std::abs(got - log[key].get<double>()) <= slack + 1e-9,
+                    fmt::format("{}: {} of epoch {} is {}", way.name, key, e + 1, got));
     }
   }
   return all;
@@ -208,7 +213,8 @@ Difference check_parameters(const Fixture& fixture, const Way& way, Checks& chec
   const auto& spec = fixture.manifest["training"][0];
   Difference all;
   for (const auto& item : way.run.net->named_parameters()) {
-    const Difference d = samples::compare(item.value(), fixture.tensor(spec["final"][item.key()]["tensor"]), spec["rtol"], spec["atol"]["params"]);
+    const Difference d =
+        samples::compare(item.value(), fixture.tensor(spec["final"][item.key()]["tensor"]), spec["rtol"], spec["atol"]["params"]);
     checks.expect(d.ok, fmt::format("{}: final {} differs by {}", way.name, item.key(), d.largest));
     all.add(d);
   }
@@ -261,7 +267,8 @@ Difference check_gradients(const Fixture& fixture, Checks& checks) {
       all.add(d);
     };
     check(loss, sinter::full({}, spec["loss"].get<double>(), sinter::kFloat), "(the loss itself)");
-    for (const auto& item : net->named_parameters()) check(item.value().grad(), fixture.tensor(spec["grads"][item.key()]["tensor"]), item.key());
+    for (const auto& item : net->named_parameters())
+      check(item.value().grad(), fixture.tensor(spec["grads"][item.key()]["tensor"]), item.key());
     check(x.grad(), fixture.tensor(spec["input_grads"][0]["tensor"]), "the input");
   }
   return all;
@@ -317,7 +324,8 @@ void print_kernel() {
       const auto lines = static_cast<long>(std::count(text.begin(), text.end(), '\n'));
       size_t end = 0;
       for (int i = 0; i < kShownLines && end != std::string::npos; ++i) end = text.find('\n', end + 1);
-      fmt::print("kernel {} ({} lines{}):\n{}\n\n", name, lines, lines > kShownLines ? fmt::format(", the first {}", kShownLines) : "", text.substr(0, end));
+      fmt::print("kernel {} ({} lines{}):\n{}\n\n", name, lines,
+                 lines > kShownLines ? fmt::format(", the first {}", kShownLines) : "", text.substr(0, end));
       return;
     }
   }
@@ -339,7 +347,11 @@ int run(const char* folder) {
   const Difference outputs = check_outputs(mymodel, checks), gradients = check_gradients(mymodel, checks);
   const Difference sums = check_sincos(sincos, checks);
   fmt::print("largest difference to PyTorch\n");
-  for (const auto& [what, d] : {std::pair{"losses", losses}, {"final parameters", parameters}, {"outputs", outputs}, {"gradients", gradients}, {"sin(x) + cos(y)", sums}}) {
+  for (const auto& [what, d] : {std::pair{"losses", losses},
+                                {"final parameters", parameters},
+                                {"outputs", outputs},
+                                {"gradients", gradients},
+                                {"sin(x) + cos(y)", sums}}) {
     fmt::print("  {:<18}{:.2e}  {}\n", what, d.largest, d.ok ? "ok" : "TOO LARGE");
   }
   fmt::print("\n");

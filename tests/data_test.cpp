@@ -1,7 +1,7 @@
 // Data sets, samplers, the loader.
-#include <catch2/catch.hpp>
 #include <sinter/data.h>
 #include <algorithm>
+#include <catch2/catch.hpp>
 #include "engine/creation.h"
 
 using namespace sinter;

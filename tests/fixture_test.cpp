@@ -1,9 +1,9 @@
 // The main job's fixtures as tests: training, gradients and outputs of a small net, sin(x) + cos(y); all against PyTorch,
 // eager and compiled.
-#include <catch2/catch.hpp>
-#include <sinter/sinter.h>
-#include <functional>
 #include "samples/fixture.h"
+#include <sinter/sinter.h>
+#include <catch2/catch.hpp>
+#include <functional>
 
 using namespace sinter;
 using samples::compare;

@@ -1,6 +1,6 @@
 // Modules: registration, traversal, modes, initial values, layers against formulas, printing, cloning.
-#include <catch2/catch.hpp>
 #include <sinter/nn.h>
+#include <catch2/catch.hpp>
 #include <cmath>
 #include <sstream>
 #include "engine/creation.h"
@@ -35,7 +35,8 @@ double largest_difference(const Tensor& a, const Tensor& b) {
   return a.numel() == 0 ? 0 : (a.to(kDouble) - b.to(kDouble)).abs().max().item<double>();
 }
 
-template <class T> std::string printed(const T& value) {
+template <class T>
+std::string printed(const T& value) {
   std::ostringstream out;
   out << value;
   return out.str();
@@ -61,7 +62,8 @@ TEST_CASE("parameters, buffers and children by name") {
 }
 
 TEST_CASE("registration errors") {
-  struct Bare : nn::Module {} m;
+  struct Bare : nn::Module {
+  } m;
   m.register_parameter("w", ones({1}));
   CHECK_THROWS_WITH(m.register_parameter("w", ones({1})), "Parameter 'w' already defined");
   CHECK_THROWS_AS(m.register_parameter("", ones({1})), Error);
@@ -200,10 +202,13 @@ TEST_CASE("dropout in training and evaluation") {
 
 TEST_CASE("losses and their options") {
   const Tensor logits = tensor({{1.0, 2.0, 0.5}, {0.1, -1.0, 3.0}}, kDouble), target = tensor({1, 0});
-  const auto nll = [](double a, double b, double c, double hit) { return std::log(std::exp(a) + std::exp(b) + std::exp(c)) - hit; };
+  const auto nll = [](double a, double b, double c, double hit) {
+    return std::log(std::exp(a) + std::exp(b) + std::exp(c)) - hit;
+  };
   const double l0 = nll(1, 2, 0.5, 2), l1 = nll(0.1, -1, 3, 0.1);
   CHECK(nn::CrossEntropyLoss()(logits, target).item<double>() == Approx((l0 + l1) / 2).epsilon(1e-12));
-  CHECK(nn::CrossEntropyLoss(nn::CrossEntropyLossOptions().reduction(kSum))(logits, target).item<double>() == Approx(l0 + l1).epsilon(1e-12));
+  CHECK(nn::CrossEntropyLoss(nn::CrossEntropyLossOptions().reduction(kSum))(logits, target).item<double>() ==
+        Approx(l0 + l1).epsilon(1e-12));
   const auto none = values_of(F::cross_entropy(logits, target, F::CrossEntropyFuncOptions().reduction(kNone)));
   CHECK(none[0] == Approx(l0));
   CHECK(none[1] == Approx(l1));
@@ -211,7 +216,8 @@ TEST_CASE("losses and their options") {
   nn::CrossEntropyLoss weighted(nn::CrossEntropyLossOptions().weight(weight));
   CHECK(weighted(logits, target).item<double>() == Approx((l0 + 2 * l1) / 3).epsilon(1e-12));
   CHECK(weighted->named_buffers().keys() == std::vector<std::string>{"weight"});
-  CHECK(F::cross_entropy(logits, target, F::CrossEntropyFuncOptions().ignore_index(0)).item<double>() == Approx(l0).epsilon(1e-12));
+  CHECK(F::cross_entropy(logits, target, F::CrossEntropyFuncOptions().ignore_index(0)).item<double>() ==
+        Approx(l0).epsilon(1e-12));
   CHECK(nn::NLLLoss()(log_softmax(logits, 1), target).item<double>() == Approx((l0 + l1) / 2).epsilon(1e-12));
   CHECK_THROWS_AS(nn::CrossEntropyLoss()(logits, tensor({1, 3})), IndexError);
   const Tensor a = tensor({1.0, 4.0}), b = tensor({0.0, 2.0});
@@ -246,8 +252,9 @@ TEST_CASE("sequential") {
 }
 
 TEST_CASE("printing") {
-  nn::Sequential net(nn::Linear(10, 5), nn::ReLU(), nn::Dropout(0.25), nn::LayerNorm(nn::LayerNormOptions({5})), nn::Embedding(3, 4),
-                     nn::Linear(nn::LinearOptions(5, 2).bias(false)), nn::Softmax(1), nn::Flatten(), nn::GELU());
+  nn::Sequential net(nn::Linear(10, 5), nn::ReLU(), nn::Dropout(0.25), nn::LayerNorm(nn::LayerNormOptions({5})),
+                     nn::Embedding(3, 4), nn::Linear(nn::LinearOptions(5, 2).bias(false)), nn::Softmax(1), nn::Flatten(),
+                     nn::GELU());
   // LibTorch's text, apart from the namespace.
   CHECK(printed(net) ==
         "sinter::nn::Sequential(\n"

@@ -1,7 +1,7 @@
 // Optimizers against LibTorch 1.13 (tests/data/optim.json: parameters after 10 steps), groups, states and errors.
-#include <catch2/catch.hpp>
 #include <sinter/nn.h>
 #include <sinter/optim.h>
+#include <catch2/catch.hpp>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -17,7 +17,8 @@ namespace {
 using Params = std::vector<Tensor>;
 using Make = std::function<std::unique_ptr<Optimizer>(Params)>;
 
-template <class O, class Options> Make make(Options options) {
+template <class O, class Options>
+Make make(Options options) {
   return [options](Params p) { return std::make_unique<O>(std::move(p), options); };
 }
 
@@ -92,7 +93,9 @@ TEST_CASE("optimizers agree with LibTorch") {
       }
       const auto got = problem.values();
       REQUIRE(got.size() == want.at(key).size());
-      for (size_t i = 0; i < got.size(); ++i) CHECK(got[i] == Approx(want[key][i].get<double>()).margin(type == kFloat ? 1e-6 : 1e-13).epsilon(type == kFloat ? 1e-6 : 1e-13));
+      for (size_t i = 0; i < got.size(); ++i)
+        CHECK(got[i] ==
+              Approx(want[key][i].get<double>()).margin(type == kFloat ? 1e-6 : 1e-13).epsilon(type == kFloat ? 1e-6 : 1e-13));
       ++checked;
     }
   }

@@ -58,16 +58,18 @@ class DataLoader {
 };
 
 /// A loader over a data set with a sampler of type `Sampler` (default: random order).
-template <class Sampler = samplers::RandomSampler, class D> std::unique_ptr<DataLoader> make_data_loader(D dataset, DataLoaderOptions options = {}) {
+template <class Sampler = samplers::RandomSampler, class D>
+std::unique_ptr<DataLoader> make_data_loader(D dataset, DataLoaderOptions options = {}) {
   auto shared = std::make_shared<D>(std::move(dataset));
   auto sampler = std::make_unique<Sampler>(shared->size());
   return std::make_unique<DataLoader>(std::move(shared), std::move(sampler), options);
 }
 /// A loader with a sampler of the caller's.
 template <class D, class Sampler>
-  requires std::is_base_of_v<samplers::Sampler, Sampler>
-std::unique_ptr<DataLoader> make_data_loader(D dataset, Sampler sampler, DataLoaderOptions options = {}) {
-  return std::make_unique<DataLoader>(std::make_shared<D>(std::move(dataset)), std::make_unique<Sampler>(std::move(sampler)), options);
+requires std::is_base_of_v<samplers::Sampler, Sampler> std::unique_ptr<DataLoader> make_data_loader(
+    D dataset, Sampler sampler, DataLoaderOptions options = {}) {
+  return std::make_unique<DataLoader>(std::make_shared<D>(std::move(dataset)), std::make_unique<Sampler>(std::move(sampler)),
+                                      options);
 }
 
 }  // namespace sinter::data

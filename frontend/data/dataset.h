@@ -6,7 +6,8 @@
 namespace sinter::data {
 
 /// One example, or a batch of them with a leading dimension.
-template <class Data = Tensor, class Target = Tensor> struct Example {
+template <class Data = Tensor, class Target = Tensor>
+struct Example {
   Data data;
   Target target;
 };

@@ -8,16 +8,19 @@ Tensor gelu(const Tensor& input, const GELUFuncOptions& options, Loc loc) {
   if (options.approximate() != "tanh") raise<ValueError>("gelu: approximate must be none or tanh, got {}", options.approximate());
   // 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), Hendrycks and Gimpel 2016.
   const Tensor cube = sinter::mul(sinter::mul(input, input, loc), input, loc);
-  const Tensor inner = sinter::mul(sinter::add(input, sinter::mul(cube, 0.044715, loc), loc), std::sqrt(2 / 3.14159265358979323846), loc);
+  const Tensor inner =
+      sinter::mul(sinter::add(input, sinter::mul(cube, 0.044715, loc), loc), std::sqrt(2 / 3.14159265358979323846), loc);
   return sinter::mul(sinter::mul(input, 0.5, loc), sinter::add(sinter::tanh(inner, loc), 1.0, loc), loc);
 }
 
 Tensor softmax(const Tensor& input, const SoftmaxFuncOptions& options, Loc loc) {
-  return sinter::softmax(options.dtype() ? sinter::to(input, *options.dtype(), false, loc) : input, options.dim(), std::nullopt, loc);
+  return sinter::softmax(options.dtype() ? sinter::to(input, *options.dtype(), false, loc) : input, options.dim(), std::nullopt,
+                         loc);
 }
 
 Tensor log_softmax(const Tensor& input, const LogSoftmaxFuncOptions& options, Loc loc) {
-  return sinter::log_softmax(options.dtype() ? sinter::to(input, *options.dtype(), false, loc) : input, options.dim(), std::nullopt, loc);
+  return sinter::log_softmax(options.dtype() ? sinter::to(input, *options.dtype(), false, loc) : input, options.dim(),
+                             std::nullopt, loc);
 }
 
 Tensor dropout(const Tensor& input, const DropoutFuncOptions& options, Loc loc) {

@@ -13,7 +13,8 @@ Tensor NLLLossImpl::forward(const Tensor& input, const Tensor& target, Loc loc) 
 }
 
 Tensor CrossEntropyLossImpl::forward(const Tensor& input, const Tensor& target, Loc loc) {
-  return sinter::cross_entropy(input, target, weight, options.reduction(), options.ignore_index(), options.label_smoothing(), loc);
+  return sinter::cross_entropy(input, target, weight, options.reduction(), options.ignore_index(), options.label_smoothing(),
+                               loc);
 }
 
 }  // namespace sinter::nn

@@ -36,7 +36,9 @@ SINTER_MODULE(NLLLoss);
 /// log_softmax over the classes, then NLLLoss.
 class CrossEntropyLossImpl : public Cloneable<CrossEntropyLossImpl> {
  public:
-  explicit CrossEntropyLossImpl(CrossEntropyLossOptions options = {}) : options(std::move(options)) { CrossEntropyLossImpl::reset(); }
+  explicit CrossEntropyLossImpl(CrossEntropyLossOptions options = {}) : options(std::move(options)) {
+    CrossEntropyLossImpl::reset();
+  }
   void reset() override { weight = register_buffer("weight", options.weight()); }
   void pretty_print(std::ostream& out) const override;
   Tensor forward(const Tensor& input, const Tensor& target, Loc loc = Loc::current());

@@ -50,7 +50,8 @@ void Module::insert_child(std::string name, std::shared_ptr<Module> module) {
 }
 
 /// Calls f(prefix, module) for this module and all below, parents first.
-template <class Visit> void Module::visit(const std::string& prefix, Visit&& f) const {
+template <class Visit>
+void Module::visit(const std::string& prefix, Visit&& f) const {
   f(prefix, *this);
   for (const auto& child : children_) child.value()->visit(join(prefix, child.key()), f);
 }
@@ -102,9 +103,7 @@ OrderedDict<std::string, std::shared_ptr<Module>> Module::named_modules(const st
   return out;
 }
 
-std::vector<std::shared_ptr<Module>> Module::modules(bool include_self) const {
-  return named_modules({}, include_self).values();
-}
+std::vector<std::shared_ptr<Module>> Module::modules(bool include_self) const { return named_modules({}, include_self).values(); }
 
 void Module::apply(const std::function<void(Module&)>& function) {
   for (const auto& child : children_) child.value()->apply(function);

@@ -11,7 +11,8 @@
 
 namespace sinter::nn {
 
-template <class Impl> class ModuleHolder;
+template <class Impl>
+class ModuleHolder;
 
 /// Owns named parameters, buffers and submodules. Derive, register in the constructor, write a `forward`.
 class Module : public std::enable_shared_from_this<Module> {
@@ -28,18 +29,22 @@ class Module : public std::enable_shared_from_this<Module> {
   /// @throws Error for an empty name, one with a dot, or one that is taken.
   Tensor& register_parameter(std::string name, Tensor tensor, bool requires_grad = true);
   Tensor& register_buffer(std::string name, Tensor tensor);
-  template <class M> std::shared_ptr<M> register_module(std::string name, std::shared_ptr<M> module) {
+  template <class M>
+  std::shared_ptr<M> register_module(std::string name, std::shared_ptr<M> module) {
     insert_child(std::move(name), module);
     return module;
   }
-  template <class Impl> std::shared_ptr<Impl> register_module(std::string name, ModuleHolder<Impl> holder) {
+  template <class Impl>
+  std::shared_ptr<Impl> register_module(std::string name, ModuleHolder<Impl> holder) {
     return register_module(std::move(name), holder.ptr());
   }
-  template <class M> std::shared_ptr<M> replace_module(const std::string& name, std::shared_ptr<M> module) {
+  template <class M>
+  std::shared_ptr<M> replace_module(const std::string& name, std::shared_ptr<M> module) {
     children_[name] = module;
     return module;
   }
-  template <class Impl> std::shared_ptr<Impl> replace_module(const std::string& name, ModuleHolder<Impl> holder) {
+  template <class Impl>
+  std::shared_ptr<Impl> replace_module(const std::string& name, ModuleHolder<Impl> holder) {
     return replace_module(name, holder.ptr());
   }
   void unregister_module(const std::string& name) { children_.erase(name); }
@@ -76,8 +81,14 @@ class Module : public std::enable_shared_from_this<Module> {
   virtual void pretty_print(std::ostream& out) const;
 
   /// The module as its own type. Null when it is of another type.
-  template <class M> M* as() noexcept { return dynamic_cast<M*>(this); }
-  template <class M> const M* as() const noexcept { return dynamic_cast<const M*>(this); }
+  template <class M>
+  M* as() noexcept {
+    return dynamic_cast<M*>(this);
+  }
+  template <class M>
+  const M* as() const noexcept {
+    return dynamic_cast<const M*>(this);
+  }
 
  protected:
   OrderedDict<std::string, Tensor> parameters_{"Parameter"}, buffers_{"Buffer"};
@@ -88,7 +99,8 @@ class Module : public std::enable_shared_from_this<Module> {
 
  private:
   void insert_child(std::string name, std::shared_ptr<Module> module);
-  template <class Visit> void visit(const std::string& prefix, Visit&& f) const;
+  template <class Visit>
+  void visit(const std::string& prefix, Visit&& f) const;
   void print_below(std::ostream& out, const std::string& indent) const;
   friend std::ostream& operator<<(std::ostream& out, const Module& module);
 
@@ -100,7 +112,8 @@ class Module : public std::enable_shared_from_this<Module> {
 std::ostream& operator<<(std::ostream& out, const Module& module);
 
 /// Base of modules that can be cloned: `reset()` must (re)create parameters, buffers and submodules.
-template <class Derived> class Cloneable : public Module {
+template <class Derived>
+class Cloneable : public Module {
  public:
   using Module::Module;
   virtual void reset() = 0;

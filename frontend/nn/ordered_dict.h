@@ -8,7 +8,8 @@
 namespace sinter {
 
 /// Keys are looked up by a scan: modules have few entries, and order matters more than speed.
-template <class Key, class Value> class OrderedDict {
+template <class Key, class Value>
+class OrderedDict {
  public:
   class Item {
    public:

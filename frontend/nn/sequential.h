@@ -11,8 +11,8 @@ class SequentialImpl : public Module {
  public:
   SequentialImpl() = default;
   template <class... Modules>
-    requires(sizeof...(Modules) > 0 && (std::is_constructible_v<AnyModule, Modules &&> && ...))
-  explicit SequentialImpl(Modules&&... modules) {
+  requires(sizeof...(Modules) > 0 &&
+           (std::is_constructible_v<AnyModule, Modules&&> && ...)) explicit SequentialImpl(Modules&&... modules) {
     (push_back(AnyModule(std::forward<Modules>(modules))), ...);
   }
   explicit SequentialImpl(std::initializer_list<NamedAnyModule> modules) {
@@ -26,8 +26,10 @@ class SequentialImpl : public Module {
   void push_back(AnyModule module) { push_back(std::to_string(modules_.size()), std::move(module)); }
   void push_back(std::string name, AnyModule module);
   template <class M>
-    requires(!std::is_same_v<std::remove_cvref_t<M>, AnyModule> && std::is_constructible_v<AnyModule, M &&>)
-  void push_back(M&& module) { push_back(AnyModule(std::forward<M>(module))); }
+  requires(!std::is_same_v<std::remove_cvref_t<M>, AnyModule> &&
+           std::is_constructible_v<AnyModule, M&&>) void push_back(M&& module) {
+    push_back(AnyModule(std::forward<M>(module)));
+  }
 
   size_t size() const noexcept { return modules_.size(); }
   bool is_empty() const noexcept { return modules_.empty(); }
@@ -36,7 +38,10 @@ class SequentialImpl : public Module {
   /// The module at an index. @throws Error beyond the end or for another type.
   std::shared_ptr<Module> ptr(size_t i) const;
   std::shared_ptr<Module> operator[](size_t i) const { return ptr(i); }
-  template <class M> M& at(size_t i) const { return require(i).template get<M>(); }
+  template <class M>
+  M& at(size_t i) const {
+    return require(i).template get<M>();
+  }
 
   std::shared_ptr<Module> clone() const override;
   void pretty_print(std::ostream& out) const override;

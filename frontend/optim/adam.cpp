@@ -6,7 +6,8 @@ namespace sinter::optim {
 
 namespace {
 
-template <class Options> void check_adam(const char* name, const OptimizerOptions& options) {
+template <class Options>
+void check_adam(const char* name, const OptimizerOptions& options) {
   const auto* o = dynamic_cast<const Options*>(&options);
   if (!o) raise<ValueError>("{0} needs {0}Options in every parameter group", name);
   const auto [beta1, beta2] = o->betas();
@@ -18,7 +19,8 @@ template <class Options> void check_adam(const char* name, const OptimizerOption
 }
 
 /// Both moments and the step along them; `g` is the gradient after Adam's decay.
-template <class Options> void adam_step(AdamParamState& state, const Tensor& p, const Tensor& g, const Options& o, Loc loc) {
+template <class Options>
+void adam_step(AdamParamState& state, const Tensor& p, const Tensor& g, const Options& o, Loc loc) {
   const auto [beta1, beta2] = o.betas();
   if (state.step == 0) {
     state.exp_avg = sinter::zeros_like(p, {}, loc);
@@ -32,7 +34,8 @@ template <class Options> void adam_step(AdamParamState& state, const Tensor& p, 
   state.exp_avg_sq.mul_(beta2, loc);
   state.exp_avg_sq.addcmul_(g, g, 1 - beta2, loc);
   if (o.amsgrad()) state.max_exp_avg_sq.copy_(sinter::maximum(state.max_exp_avg_sq, state.exp_avg_sq, loc), loc);
-  Tensor denominator = sinter::div(sinter::sqrt(o.amsgrad() ? state.max_exp_avg_sq : state.exp_avg_sq, loc), std::sqrt(correction2), loc);
+  Tensor denominator =
+      sinter::div(sinter::sqrt(o.amsgrad() ? state.max_exp_avg_sq : state.exp_avg_sq, loc), std::sqrt(correction2), loc);
   denominator.add_(o.eps(), loc);
   p.addcdiv_(state.exp_avg, denominator, -(o.lr() / correction1), loc);
 }
@@ -55,7 +58,8 @@ void Adam::update(size_t index, const Tensor& p, const OptimizerOptions& options
   adam_step(states_.at(index, p), p, g, o, loc);
 }
 
-AdamW::AdamW(std::vector<OptimizerParamGroup> groups, AdamWOptions defaults) : Optimizer(std::make_unique<AdamWOptions>(defaults)) {
+AdamW::AdamW(std::vector<OptimizerParamGroup> groups, AdamWOptions defaults)
+    : Optimizer(std::make_unique<AdamWOptions>(defaults)) {
   add_groups(groups);
 }
 

@@ -21,7 +21,8 @@ void Optimizer::add_param_group(const OptimizerParamGroup& group) {
       if (added.params()[j].is_same(p)) raise<ValueError>("a parameter of shape {} is twice in its group", to_string(p.sizes()));
     for (const auto& other : groups_)
       for (const Tensor& q : other.params())
-        if (q.is_same(p)) raise<ValueError>("some parameters appear in more than one parameter group, one of shape {}", to_string(p.sizes()));
+        if (q.is_same(p))
+          raise<ValueError>("some parameters appear in more than one parameter group, one of shape {}", to_string(p.sizes()));
   }
   groups_.push_back(std::move(added));
 }

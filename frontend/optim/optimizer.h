@@ -18,9 +18,12 @@ class OptimizerOptions {
 };
 
 /// Gives `Derived` clone and the rate's accessors.
-template <class Derived> class OptimizerCloneableOptions : public OptimizerOptions {
+template <class Derived>
+class OptimizerCloneableOptions : public OptimizerOptions {
  public:
-  std::unique_ptr<OptimizerOptions> clone() const override { return std::make_unique<Derived>(static_cast<const Derived&>(*this)); }
+  std::unique_ptr<OptimizerOptions> clone() const override {
+    return std::make_unique<Derived>(static_cast<const Derived&>(*this));
+  }
   double get_lr() const override { return static_cast<const Derived&>(*this).lr(); }
   void set_lr(double lr) override { static_cast<Derived&>(*this).lr(lr); }
 };
@@ -77,7 +80,8 @@ class Optimizer {
 
   /// Zeroes (or drops) the gradient of every parameter.
   void zero_grad(bool set_to_none = false, Loc loc = Loc::current());
-  /// One update of every parameter that has a gradient. A closure computes the loss anew, with gradients on; its result is returned.
+  /// One update of every parameter that has a gradient. A closure computes the loss anew, with gradients on; its result is
+  /// returned.
   Tensor step(const LossClosure& closure = nullptr, Loc loc = Loc::current());
 
  protected:

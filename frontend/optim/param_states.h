@@ -7,10 +7,12 @@ namespace sinter::optim {
 
 /// States in the order of the parameters, so that a step finds each by index. Groups may be edited between steps:
 /// then the state is searched by the tensor's identity.
-template <class State> class ParamStates {
+template <class State>
+class ParamStates {
  public:
   State& at(size_t index, const Tensor& param) {
-    if (index < entries_.size() && entries_[index].param.is_same(param)) [[likely]] return entries_[index].state;
+    if (index < entries_.size() && entries_[index].param.is_same(param)) [[likely]]
+      return entries_[index].state;
     return locate(index, param);
   }
   /// Null when the parameter was never updated.
