@@ -174,14 +174,20 @@ class Builder {
     n.compute = ScalarType::Undefined;
   }
 
+  void add_output(int32_t s, int32_t input) {
+    GraphOutput out{current_[s], s, input, slot(s).meta};
+    out.meta.offset = 0;
+    graph_.outputs.push_back(std::move(out));
+  }
+
   bool add_outputs() {
     for (int32_t s : region_.live) {
       if (current_[s] < 0) return false;
-      graph_.outputs.push_back({current_[s], s, -1});
+      add_output(s, -1);
     }
     for (size_t i = 0; i < region_.inputs.size(); ++i) {
       const int32_t s = region_.inputs[i];
-      if (written_[s]) graph_.outputs.push_back({current_[s], s, static_cast<int32_t>(i)});
+      if (written_[s]) add_output(s, static_cast<int32_t>(i));
     }
     return true;
   }

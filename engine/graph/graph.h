@@ -43,6 +43,7 @@ struct GraphOutput {
   ValueId value = -1;
   int32_t slot = -1;         // region slot whose storage receives it
   int32_t input = -1;        // write-back: number of the region input whose memory receives it, else -1
+  TensorMeta meta;           // geometry it must have there, offset 0
 };
 
 /// Nodes in execution order; ids are indices and stay valid under edits (erased nodes are marked dead).

@@ -15,20 +15,22 @@ bool settle_outputs(Graph& graph) {
   for (auto& out : graph.outputs) {
     const GraphNode& n = graph[out.value];
     // A row-major value seen in another row-major shape is the same bytes.
-    if (n.is_view() && is_plain(n.meta) && is_plain(graph[n.in[0]].meta) && n.numel() == graph[n.in[0]].numel() &&
-        !graph[n.in[0]].is_input())
-      out.value = n.in[0], changed = true;
-    const GraphNode& value = graph[out.value];
-    if (!value.is_input() && !value.is_view() && !taken[out.value]) {
-      taken[out.value] = true;
+    ValueId maker = n.is_view() ? n.in[0] : out.value;
+    const GraphNode& made = graph[maker];
+    const bool same_bytes = same_geometry(made.meta, out.meta) ||
+                            (is_plain(made.meta) && is_plain(n.meta) && is_plain(out.meta) && made.numel() == n.numel());
+    if (!made.is_input() && same_bytes && !taken[maker]) {
+      changed |= maker != out.value;
+      out.value = maker;
+      taken[maker] = true;
       continue;
     }
     GraphNode copy;
     copy.op = Op::clone;
     copy.in = {out.value};
-    copy.meta = value.meta;
-    copy.meta.offset = 0;
-    copy.loc = value.loc;
+    copy.meta = out.meta;
+    copy.event = n.event;
+    copy.loc = n.loc;
     out.value = graph.add(std::move(copy));
     taken.push_back(true);
     changed = true;
