@@ -130,19 +130,14 @@ AutogradMeta& need_meta(TensorImpl* t) {
 }
 
 TensorImpl* root_of(TensorImpl* t) {
-  while (meta_of(t) != nullptr && meta_of(t)->is_view()) t = meta_of(t)->parent.impl();
-  return t;
+  const AutogradMeta* m = meta_of(t);
+  return m != nullptr && m->is_view() ? m->root : t;
 }
 
 bool requires_grad(TensorImpl* t) {
   if (t->has(head::kRequiresGrad)) return true;
-  TensorImpl* ancestor = t;
-  while (!ancestor->has(head::kRequiresGrad)) {
-    const AutogradMeta* m = meta_of(ancestor);
-    if (m == nullptr || !m->is_view()) return false;
-    ancestor = m->parent.impl();
-  }
-  for (TensorImpl* v = t; v != ancestor; v = meta_of(v)->parent.impl()) v->set(head::kRequiresGrad, true);
+  if (!root_of(t)->has(head::kRequiresGrad)) return false;
+  t->set(head::kRequiresGrad, true);
   return true;
 }
 
@@ -187,8 +182,8 @@ void rebase_view(TensorImpl* view, Node* call_node) {
     if (e && !e.is_leaf()) above = std::max(above, e.node()->seq);
   n->seq = next_seq(above);
   set_grad_fn(root, n);
-  // The call raised the version, so the view (and its siblings, when next used) derive their grad_fn from the new base.
-  (void)gradient_edge(view);
+  // The call raised the version: the view and its siblings derive their grad_fn from the new base when next used.
+  view->set(head::kRequiresGrad, true);
 }
 
 }  // namespace sinter::autograd

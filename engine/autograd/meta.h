@@ -26,6 +26,7 @@ class AutogradMeta final : public AutogradMetaBase {
   Tensor grad;
   NodeRef grad_fn;
   Tensor parent;             // a view: the tensor it was made from
+  TensorImpl* root = nullptr;  // a view: the base at the end of the chain of parents, which keep it alive
   NodeRef recipe;            // a view: the call that made it (its edges are not used)
   MetaExtra* extra = nullptr;
   uint32_t version = 0;      // a view: of the storage when grad_fn was set

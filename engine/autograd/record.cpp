@@ -95,6 +95,17 @@ void set_edges(Node* n, const OpCall& call) {
   n->seq = next_seq(above);
 }
 
+/// The edges of an in-place call were taken as they were before it; views of the changed storage must not count as up to
+/// date with what it makes of their base.
+void outdate_views(const OpCall& call) {
+  const Storage* changed = call.in[0]->storage;
+  const uint32_t before = changed->version.load(std::memory_order_relaxed) - 1;
+  for (TensorImpl* t : call.operands()) {
+    if (t == nullptr || t->storage != changed) continue;
+    for (AutogradMeta* m = meta_of(t); m != nullptr && m->is_view(); m = meta_of(m->parent.impl())) m->version = before;
+  }
+}
+
 void record_view(const OpCall& call, Tensor& result) {
   TensorImpl* base = call.in[0];
   TensorImpl* view = result.impl();
@@ -108,6 +119,7 @@ void record_view(const OpCall& call, Tensor& result) {
   AutogradMeta& m = need_meta(view);
   m.recipe = NodeRef::adopt(n);
   m.parent = Tensor::share(base);
+  m.root = autograd::root_of(base);
   m.version = view->storage->version.load(std::memory_order_relaxed);
 }
 
@@ -138,7 +150,6 @@ void check_inplace(const OpCall& call) {
   }
   const derivatives::Row& row = derivatives::row(call.op);
   if (row.save[call.has(kScalarLhs) ? 1 : 0] & wanted(call)) {
-    NoGradGuard no_grad;
     original.copy = call1(Op::clone, Tensor::share(self), 0, call.loc);
     original.of = self;
   }
@@ -152,6 +163,7 @@ void record_node(const OpCall& call, Tensor& result) {
   const bool inplace = is_inplace(call);
   Node* n = begin_node(call, result.impl());
   set_edges(n, call);
+  if (inplace) outdate_views(call);
   const derivatives::Row& row = derivatives::row(call.op);
   save_operands(n, call, row, needs, inplace);
   if (row.save_result & needs) {
