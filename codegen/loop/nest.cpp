@@ -18,6 +18,7 @@ void NestEmitter::emit() {
     a_.ret();
   } else {
     prologue();
+    choose_prefetch();
     dispatch_streaming();
     f_.note(-2);
     epilogue();

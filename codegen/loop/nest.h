@@ -30,6 +30,8 @@ class NestEmitter {
   void row();
   void uniform(int k, const BodyParams& p, bool along_lanes);
   void pointwise_sweep(int k);
+  void copy_of(const Ir& ir, const BodyParams& p, int sweep);
+  void choose_prefetch();
   void reduce_sweep(int k);
   void columns();
   void column_block(const std::vector<BodyParams>& copies);
@@ -49,6 +51,8 @@ class NestEmitter {
   LoopPlan& plan_;
   BodyEmitter body_;
   bool stream_ = false;
+  int prefetch_sweep_ = -1;                // sweep that fetches the next row, or -1
+  std::vector<int> prefetched_;            // operands it fetches
   std::vector<uint32_t> saved_;   // callee-saved registers pushed
   size_t patch_frame_ = 0;        // offset of the 32-bit frame size
   asmjit::Label exit_;

@@ -11,6 +11,7 @@ namespace I = asmjit::x86::Inst;
 namespace {
 
 constexpr int kShortBody = 16, kMediumBody = 40;  // instructions up to which a loop is unrolled four and two times
+constexpr int64_t kPrefetchRow = 2048, kPrefetchTotal = 1 << 20, kPrefetchFarthest = 1 << 30;
 constexpr int kFreeRegisters = 9;                 // what reductions' ends and temporaries need beside pinned ones
 
 uint64_t start_bits(ReduceKind kind, Elt e) {
@@ -84,6 +85,41 @@ void NestEmitter::uniform(int k, const BodyParams& p, bool along_lanes) {
   f_.note(-1);
 }
 
+/// A row is read by the first sweep at memory's pace while the later ones compute from the caches. So the longest of the
+/// later sweeps fetches the next row. Only for rows and tensors large enough to matter.
+void NestEmitter::choose_prefetch() {
+  const LoopSpec& s = f_.spec;
+  const size_t rank = s.sizes.size();
+  if (s.mode != LoopMode::Row || rank < 2 || plan_.sweep_count() < 2) return;
+  int longest = 0;
+  for (int k = 1; k < plan_.sweep_count(); ++k) {
+    const int n = plan_.sweeps[static_cast<size_t>(k)].live_insts;
+    if (n > 0 && n >= longest) longest = n, prefetch_sweep_ = k;
+  }
+  for (size_t i = 0; i < s.operands.size(); ++i) {
+    const LoopOperand& o = s.operands[i];
+    const auto size = static_cast<int64_t>(element_size(o.dtype));
+    const int64_t row = s.sizes.back() * size, step = o.strides[rank - 2] * size;
+    if (!o.output && o.strides.back() == 1 && size >= 4 && row >= kPrefetchRow && row * s.sizes[rank - 2] >= kPrefetchTotal &&
+        step > 0 && step < kPrefetchFarthest)
+      prefetched_.push_back(static_cast<int>(i));
+  }
+}
+
+/// One copy of a sweep's code, with the fetches of the same place in the next row.
+void NestEmitter::copy_of(const Ir& ir, const BodyParams& p, int sweep) {
+  if (sweep == prefetch_sweep_) {
+    for (int n : prefetched_) {
+      const LoopOperand& o = f_.spec.operands[static_cast<size_t>(n)];
+      const int size = static_cast<int>(element_size(o.dtype)), bytes = size * f_.lanes;
+      if (p.copy * bytes % 64 != 0) continue;
+      const auto next_row = static_cast<int32_t>(o.strides[o.strides.size() - 2] * size);
+      a_.prefetcht1(x86::ptr(f_.pointer(n), kIndex, size == 8 ? 3 : 2, next_row + p.copy * bytes));
+    }
+  }
+  body_.emit(ir, p);
+}
+
 void NestEmitter::row() {
   for (int k = 0; k < plan_.sweep_count(); ++k) {
     uniform(k, {}, false);
@@ -107,7 +143,7 @@ void NestEmitter::pointwise_sweep(int k) {
     a_.bind(top);
   }
   if (rounds > 0) {
-    for (int c = 0; c < u; ++c) body_.emit(ir, {c, 0, stream_});
+    for (int c = 0; c < u; ++c) copy_of(ir, {c, 0, stream_}, k);
     f_.note(-1);
     if (rounds > 1 || rest || tail) a_.add(kIndex, u * w);
     if (rounds > 1) {
@@ -115,7 +151,7 @@ void NestEmitter::pointwise_sweep(int k) {
       a_.jb(top);
     }
   }
-  for (int c = 0; c < rest; ++c) body_.emit(ir, {c, 0, stream_});
+  for (int c = 0; c < rest; ++c) copy_of(ir, {c, 0, stream_}, k);
   if (tail) body_.emit(ir, {static_cast<int>(rest), static_cast<int>(tail), false});
   f_.note(-1);
   unpin();
@@ -176,7 +212,7 @@ void NestEmitter::reduce_sweep(int k) {
   if (rounds > 1) a_.align(asmjit::AlignMode::kCode, 32);
   a_.bind(top);
   if (rounds > 0) {
-    for (int c = 0; c < u * copies; ++c) body_.emit(ir, {c, 0, stream_});
+    for (int c = 0; c < u * copies; ++c) copy_of(ir, {c, 0, stream_}, k);
     f_.note(-1);
     a_.add(kIndex, step);
     if (two_levels) {
@@ -192,7 +228,7 @@ void NestEmitter::reduce_sweep(int k) {
   }
   const int64_t left = n % 16;
   int c = 0;
-  for (; c < rest; ++c) body_.emit(ir, {c, 0, stream_});
+  for (; c < rest; ++c) copy_of(ir, {c, 0, stream_}, k);
   for (int64_t done = 0; done < left; done += w, ++c)
     body_.emit(ir, {c, left - done >= w ? 0 : static_cast<int>(left - done), left - done >= w && stream_});
   f_.note(-1);
