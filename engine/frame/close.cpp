@@ -198,11 +198,11 @@ void Context::close(Break reason, Loc loc) {
   try {
     runner.check_inputs_unwritten();
     const ProgramEntry* entry = runner.covering();
-    if (entry == nullptr) {
+    if (entry == nullptr && reason != Break::recompile_limit) {  // at the limit the prefix is interpreted, nothing new is kept
       bool compiled_now = false;
       entry = obtain_program(*this, *leaf, runner.live(), runner.sizes_key(), made, compiled_now);
       record.compiled_now = compiled_now;
-    } else {
+    } else if (entry != nullptr) {
       owner_->replays.fetch_add(1, std::memory_order_relaxed);
     }
     record.interpreted = entry == nullptr || entry->program == nullptr;
@@ -211,8 +211,9 @@ void Context::close(Break reason, Loc loc) {
   } catch (...) {
     failure = std::current_exception();
   }
-  log(LogTopic::Breaks, "{}: region {} of {} operators ends: {} ({}:{})", owner_->where(), leaf->number, leaf->path.size(),
-      break_info(reason).text, loc.file, loc.line);
+  if (log_enabled(LogTopic::Breaks)) [[unlikely]]  // where() formats
+    log(LogTopic::Breaks, "{}: region {} of {} operators ends: {} ({}:{})", owner_->where(), leaf->number, leaf->path.size(),
+        break_info(reason).text, loc.file, loc.line);
   if (listener != nullptr) listener->push_back(std::move(record));
   runner.give_away(failure != nullptr);
   reset_region(leaf);

@@ -79,6 +79,8 @@ Tensor Context::call(const OpCall& c) {
     } restore{this};
     return eager_call(c);
   }
+  // Before anything is matched or recorded: it may throw, or copy the operand (an event of its own).
+  if (is_inplace(c) && grad_mode()) check_inplace(c);
   if (op_info(c.op).checked) [[unlikely]] {
     infer(c, default_dtype());  // shapes first, as eager does
     const int i = checked_operand(c);
@@ -86,9 +88,10 @@ Tensor Context::call(const OpCall& c) {
     check_call_values(c);
   }
   const uint64_t key = event_key::of(c, ambient::word);
-  if (cursor != &kNoEvent && matches(*cursor, key, c)) [[likely]] return commit(cursor, c);
+  // A generalised event is tried after the exact ones, which have their kernels already.
+  if (cursor != &kNoEvent && !cursor->info->dynamic && matches(*cursor, key, c)) [[likely]] return commit(cursor, c);
   for (Event* e = first_candidate(); e != nullptr; e = e->info->sibling.load(std::memory_order_acquire))
-    if (e != cursor && matches(*e, key, c)) return commit(e, c);
+    if ((e != cursor || e->info->dynamic) && matches(*e, key, c)) return commit(e, c);
   return diverge(c, key);
 }
 
@@ -205,7 +208,6 @@ Tensor Context::commit(Event* e, const OpCall& c) {
   const EventInfo& info = *e->info;
   TensorMeta meta;
   if (info.dynamic) meta = infer(c, default_dtype());  // may throw as eager would: before anything is bound
-  if (info.inplace && grad_mode()) check_inplace(c);
   for (const InputGuard& g : info.guards) bind(c.in[g.operand], g.slot);
   for (int i = 0; i < c.n_scalars; ++i) scalars[info.first_scalar + i] = c.scalars[i];
   if (info.free_ints != 0) free_ints_.insert(free_ints_.end(), c.ints.begin(), c.ints.end());
