@@ -76,22 +76,6 @@ bool is_stale(TensorImpl* t) {
   return m != nullptr && m->is_view() && m->version != t->storage->version.load(std::memory_order_relaxed);
 }
 
-/// The storage of view `t` was changed in place since its grad_fn was set: derives it again from its base.
-void refresh_view(TensorImpl* t) {
-  std::vector<TensorImpl*> chain;  // from t towards the base
-  TensorImpl* top = t;
-  while (is_stale(top)) {
-    chain.push_back(top);
-    top = meta_of(top)->parent.impl();
-  }
-  for (auto it = chain.rbegin(); it != chain.rend(); ++it) {
-    TensorImpl* view = *it;
-    AutogradMeta* m = meta_of(view);
-    if (requires_grad(m->parent.impl())) set_grad_fn(view, repeat_view(*m->recipe.get(), plain_edge(m->parent.impl()), view));
-    m->version = view->storage->version.load(std::memory_order_relaxed);
-  }
-}
-
 }  // namespace
 
 AutogradMeta::~AutogradMeta() {
@@ -134,17 +118,24 @@ TensorImpl* root_of(TensorImpl* t) {
   return m != nullptr && m->is_view() ? m->root : t;
 }
 
-bool requires_grad(TensorImpl* t) {
-  if (t->has(head::kRequiresGrad)) return true;
-  if (!root_of(t)->has(head::kRequiresGrad)) return false;
-  t->set(head::kRequiresGrad, true);
+bool base_requires_grad(TensorImpl* view) {
+  if (!root_of(view)->has(head::kRequiresGrad)) return false;
+  view->set(head::kRequiresGrad, true);
   return true;
 }
 
-Edge gradient_edge(TensorImpl* t) {
-  if (!t->has(kTracked) || !requires_grad(t)) return {};
-  if (is_stale(t)) [[unlikely]] refresh_view(t);
-  return plain_edge(t);
+void refresh_view(TensorImpl* view) {
+  std::vector<TensorImpl*> chain;  // from the view towards the base
+  TensorImpl* top = view;
+  while (is_stale(top)) {
+    chain.push_back(top);
+    top = meta_of(top)->parent.impl();
+  }
+  for (auto it = chain.rbegin(); it != chain.rend(); ++it) {
+    AutogradMeta* m = meta_of(*it);
+    if (requires_grad(m->parent.impl())) set_grad_fn(*it, repeat_view(*m->recipe.get(), plain_edge(m->parent.impl()), *it));
+    m->version = (*it)->storage->version.load(std::memory_order_relaxed);
+  }
 }
 
 std::vector<HookEntry>& hooks_of(TensorImpl* t) {

@@ -45,10 +45,25 @@ AutogradMeta& need_meta(TensorImpl* t);
 /// The tensor at the end of the chain of views (itself if it is no view).
 TensorImpl* root_of(TensorImpl* t);
 
-/// True when gradients flow to `t`. Also sets the flag of a view whose base came to require grad after the view was made.
-bool requires_grad(TensorImpl* t);
-/// Where t's gradient goes; makes a view's grad_fn anew if its storage was changed since. Empty when t does not require grad.
-Edge gradient_edge(TensorImpl* t);
+/// A view whose base came to require grad after the view was made: sets the view's flag too.
+bool base_requires_grad(TensorImpl* view);
+/// True when gradients flow to `t`.
+inline bool requires_grad(TensorImpl* t) {
+  const uint64_t h = t->head.load(std::memory_order_relaxed);
+  if (h & head::kRequiresGrad) return true;
+  return (h & head::kAutograd) && meta_of(t)->is_view() && base_requires_grad(t);
+}
+
+/// Gives a view a grad_fn again whose storage was changed in place since.
+void refresh_view(TensorImpl* view);
+/// Where t's gradient goes; t requires grad.
+inline Edge edge_of(TensorImpl* t) {
+  const AutogradMeta* m = meta_of(t);
+  if (m->is_view() && m->version != t->storage->version.load(std::memory_order_relaxed)) [[unlikely]] refresh_view(t);
+  return m->grad_fn ? Edge::to_node(m->grad_fn.get()) : Edge::to_leaf(t);
+}
+/// The same; empty when t does not require grad.
+inline Edge gradient_edge(TensorImpl* t) { return requires_grad(t) ? edge_of(t) : Edge(); }
 /// Hooks of the tensor: in the leaf's meta or in the node.
 std::vector<HookEntry>& hooks_of(TensorImpl* t);
 

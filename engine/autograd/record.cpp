@@ -9,7 +9,6 @@ namespace {
 
 using autograd::AutogradMeta;
 using autograd::Edge;
-using autograd::gradient_edge;
 using autograd::make_node;
 using autograd::meta_of;
 using autograd::need_meta;
@@ -30,7 +29,7 @@ uint32_t wanted(const OpCall& call) {
   uint32_t mask = 0;
   for (uint32_t i = 0; i < call.n_in; ++i) {
     TensorImpl* t = call.in[i];
-    if (t != nullptr && t->has(kTracked) && autograd::requires_grad(t)) mask |= 1u << std::min(i, 31u);
+    if (t != nullptr && autograd::requires_grad(t)) mask |= 1u << std::min(i, 31u);
   }
   return call.has(kScalarLhs) ? mask << 1 : mask;
 }
@@ -87,9 +86,9 @@ void set_edges(Node* n, const OpCall& call) {
   uint64_t above = 0;
   for (uint32_t i = 0; i < call.n_in; ++i) {
     TensorImpl* t = call.in[i];
-    if (t == nullptr || !t->has(kTracked)) continue;
-    Edge e = gradient_edge(t);
-    if (e && !e.is_leaf()) above = std::max(above, e.node()->seq);
+    if (t == nullptr || !autograd::requires_grad(t)) continue;
+    Edge e = autograd::edge_of(t);
+    if (!e.is_leaf()) above = std::max(above, e.node()->seq);
     n->edge(i) = std::move(e);
   }
   n->seq = next_seq(above);
@@ -111,7 +110,7 @@ void record_view(const OpCall& call, Tensor& result) {
   TensorImpl* view = result.impl();
   if (call.op == Op::detach || view == base || !is_floating(view->dtype())) return;
   Node* n = begin_node(call, view);
-  if (base->has(kTracked) && autograd::requires_grad(base)) {
+  if (autograd::requires_grad(base)) {
     set_edges(n, call);
     n->refs.store(2, std::memory_order_relaxed);
     autograd::set_grad_fn(view, n);
@@ -138,7 +137,8 @@ void note_cat_sizes(Node* n, const OpCall& call) {
 void check_inplace(const OpCall& call) {
   TensorImpl* self = call.in[0];
   original.of = nullptr;
-  if (self->has(kTracked) && autograd::requires_grad(self)) {
+  if (original.copy.defined()) original.copy.reset();  // that call failed
+  if (autograd::requires_grad(self)) {
     for (TensorImpl* t = self;; t = meta_of(t)->parent.impl()) {
       const AutogradMeta* m = meta_of(t);
       if (m == nullptr) break;
