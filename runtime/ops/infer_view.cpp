@@ -1,4 +1,5 @@
 // Geometry of views. Offsets are absolute within the storage of operand 0.
+#include <cassert>
 #include "infer.h"
 
 namespace sinter {
@@ -87,7 +88,7 @@ void infer_expanded(const OpCall& call, TensorMeta& m) {
   if (n < own)
     fail<ShapeError>(call, "the number of sizes provided ({}) must be greater or equal to the number of dimensions in the "
                            "tensor ({})", n, own);
-  check_bytes(call, x->dtype(), call.ints);
+  check_bytes(call, kBool, call.ints);  // repeated elements take no memory: only the number must fit
   m.sizes = call.ints;
   m.strides.resize(n);
   for (size_t i = n; i-- > 0;) {
@@ -107,6 +108,7 @@ void infer_expanded(const OpCall& call, TensorMeta& m) {
 }
 
 void drop_dim(TensorMeta& m, int64_t d) {
+  assert(!m.sizes.empty() && !m.strides.empty());
   std::copy(m.sizes.begin() + d + 1, m.sizes.end(), m.sizes.begin() + d);
   std::copy(m.strides.begin() + d + 1, m.strides.end(), m.strides.begin() + d);
   m.sizes.resize(m.sizes.size() - 1);
