@@ -108,10 +108,11 @@ void infer_expanded(const OpCall& call, TensorMeta& m) {
 }
 
 void drop_dim(TensorMeta& m, int64_t d) {
-  assert(!m.sizes.empty() && !m.strides.empty());
   std::copy(m.sizes.begin() + d + 1, m.sizes.end(), m.sizes.begin() + d);
   std::copy(m.strides.begin() + d + 1, m.strides.end(), m.strides.begin() + d);
+  assert(!m.sizes.empty());  // said here because GCC warns of the wrap otherwise
   m.sizes.resize(m.sizes.size() - 1);
+  assert(!m.strides.empty());
   m.strides.resize(m.strides.size() - 1);
 }
 
