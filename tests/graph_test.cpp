@@ -86,6 +86,15 @@ TEST_CASE("a write through a part, and overlapping inputs, are refused") {
   REQUIRE_FALSE(build_graph(u.region, h));
 }
 
+TEST_CASE("a write that reads other elements of its own memory is refused") {
+  Tape t;
+  const int x = t.input({4, 4});
+  const int column = t.call(Op::select, {x}, 1, {3});
+  t.call(Op::copy_, {x, column});
+  Graph g;
+  REQUIRE_FALSE(build_graph(t.region, g));
+}
+
 TEST_CASE("the verifier names the broken node") {
   Tape t;
   t.live(t.unary(Op::exp, t.input({4})));

@@ -1,6 +1,7 @@
 #include "lower.h"
 #include <algorithm>
 #include <bit>
+#include "../../../runtime/kernels/reduce_order.h"
 
 namespace sinter::fuse {
 
@@ -10,6 +11,10 @@ using codegen::LoopNode;
 using codegen::LoopOperand;
 
 namespace {
+
+constexpr int kLanes = kReduceLanes;        // rows up to this length need one visit of each lane
+constexpr int64_t kMinUnrolledRows = 4;
+constexpr int64_t kMaxUnrolledNodes = 192;  // keeps code and compile time small
 
 uint64_t constant_bits(Scalar s, ScalarType t) {
   switch (t) {
@@ -26,10 +31,11 @@ class Lowering {
       : graph_(graph), plan_(plan), group_(group), g_(plan.groups[group]), out_(out) {}
 
   bool run() {
+    choose_unrolling();
     for (ValueId v : g_.nodes) {
       if (!plan_.stored[v]) continue;
-      const int32_t node = value(v, plan_.map_of[v]);
-      store(v, node);
+      const DimMap& map = plan_.map_of[v];
+      for (int r = 0; r < copies(map); ++r) store(v, r, value(v, map, r));
     }
     return ok_ && !out_.spec.stores.empty() && finish();
   }
@@ -38,11 +44,30 @@ class Lowering {
   struct Done {
     ValueId value;
     DimMap map;
+    int r;
     int32_t node;
   };
   struct Argument {
     std::array<int64_t, kMaxFusedRank> strides{};
   };
+
+  /// Rows of a few elements leave most lanes idle. They become a pointwise kernel over the rows instead, in which every
+  /// value along the row is written out: element r of a row is its own expression.
+  void choose_unrolling() {
+    if (g_.mode != LoopMode::Row || g_.reduced.size() != 1) return;
+    int64_t rows = 1;
+    for (size_t s = 0; s < g_.space.size(); ++s)
+      if (static_cast<int64_t>(s) != g_.reduced[0]) rows *= g_.space[s];
+    const int64_t length = g_.space[g_.reduced[0]];
+    if (rows < kMinUnrolledRows || length > kLanes || length * static_cast<int64_t>(g_.nodes.size()) > kMaxUnrolledNodes) return;
+    row_dim_ = static_cast<int>(g_.reduced[0]);
+    row_length_ = static_cast<int>(length);
+  }
+  bool along_row(const DimMap& map) const {
+    return row_dim_ >= 0 && std::find(map.begin(), map.end(), static_cast<int8_t>(row_dim_)) != map.end();
+  }
+  /// Expressions a value at this place stands for: one per element of the row, or one.
+  int copies(const DimMap& map) const { return along_row(map) ? row_length_ : 1; }
 
   int32_t add(LoopNode n, ValueId of) {
     if (n.kind != LoopKind::Compute && n.kind != LoopKind::Reduce)
@@ -82,10 +107,14 @@ class Lowering {
     return add(n, of);
   }
 
-  Argument argument(const TensorMeta& meta, const DimMap& place) const {
+  /// Strides in the space; in unrolled rows the step to element r goes to `offset`.
+  Argument argument(const TensorMeta& meta, const DimMap& place, int r, int64_t& offset) const {
     Argument a;
-    for (size_t d = 0; d < meta.sizes.size(); ++d)
-      if (place[d] >= 0) a.strides[place[d]] += meta.strides[d];
+    for (size_t d = 0; d < meta.sizes.size(); ++d) {
+      if (place[d] < 0) continue;
+      if (place[d] == row_dim_) offset += r * meta.strides[d];
+      else a.strides[place[d]] += meta.strides[d];
+    }
     return a;
   }
 
@@ -104,59 +133,64 @@ class Lowering {
     return static_cast<int32_t>(args_.size()) - 1;
   }
 
-  int32_t load(ValueId v, const DimMap& place) {
+  int32_t load(ValueId v, const DimMap& place, int r) {
     const GraphNode& n = graph_[v];
     LoopNode node;
     node.kind = LoopKind::Load;
     node.dtype = n.meta.dtype;
-    node.index = operand_index(argument(n.meta, place), {base_of(graph_, v), n.is_view() ? n.meta.offset : 0, false}, n.meta.dtype);
+    Binding b{base_of(graph_, v), n.is_view() ? n.meta.offset : 0, false};
+    const Argument a = argument(n.meta, place, r, b.offset);
+    node.index = operand_index(a, b, n.meta.dtype);
     return add(node, v);
   }
 
-  void store(ValueId v, int32_t node) {
+  void store(ValueId v, int r, int32_t node) {
     const GraphNode& n = graph_[v];
-    const int32_t operand = operand_index(argument(n.meta, plan_.map_of[v]), {v, 0, true}, n.meta.dtype);
-    out_.spec.stores.push_back({node, operand});
+    Binding b{v, 0, true};
+    const Argument a = argument(n.meta, plan_.map_of[v], r, b.offset);
+    out_.spec.stores.push_back({node, operand_index(a, b, n.meta.dtype)});
   }
 
-  int32_t operand(ValueId user, const DimMap& user_map, ValueId v) {
+  int32_t operand(ValueId user, const DimMap& user_map, ValueId v, int r) {
     const DimMap place = operand_place(graph_, user, user_map, v);
     const ValueId base = base_of(graph_, v);
     const int32_t g = plan_.group_of[base];
-    if (g < 0 || (g != group_ && plan_.stored[base])) return load(v, place);
+    if (g < 0 || (g != group_ && plan_.stored[base])) return load(v, place, r);
     DimMap below;
     if (!base_place(graph_, v, place, below)) {
       ok_ = false;
-      return load(v, place);
+      return load(v, place, r);
     }
-    return value(base, below);
+    return value(base, below, r);
   }
 
-  int32_t value(ValueId v, const DimMap& map) {
+  int32_t value(ValueId v, const DimMap& map, int r) {
+    if (!along_row(map)) r = 0;
     for (const Done& d : done_)
-      if (d.value == v && d.map == map) return d.node;
-    const int32_t node = compute(v, map);
-    done_.push_back({v, map, node});
+      if (d.value == v && d.r == r && d.map == map) return d.node;
+    const int32_t node = compute(v, map, r);
+    done_.push_back({v, map, r, node});
     return node;
   }
 
-  int32_t compute(ValueId v, const DimMap& map) {
+  int32_t compute(ValueId v, const DimMap& map, int r) {
     const GraphNode& n = graph_[v];
     switch (op_info(n.op).kind) {
-      case OpKind::Pointwise: return cast(pointwise(v, map), n.meta.dtype, v);
-      case OpKind::Reduce: return reduce(v);
-      case OpKind::Creation: {
-        if (n.op == Op::full) return scalar(n.scalars[0], n.meta.dtype, v);
-        if (map[0] < 0) return scalar({-1, Scalar(int64_t{0})}, ScalarType::Long, v);
-        LoopNode node;
-        node.kind = LoopKind::Iota;
-        node.dtype = ScalarType::Long;
-        node.index = map[0];
-        iota_dims_ |= 1u << map[0];
-        return add(node, v);
-      }
-      default: return cast(operand(v, map, n.in[0]), n.meta.dtype, v);  // to, clone
+      case OpKind::Pointwise: return cast(pointwise(v, map, r), n.meta.dtype, v);
+      case OpKind::Reduce: return row_dim_ >= 0 ? unrolled_reduce(v) : reduce(v);
+      case OpKind::Creation: return n.op == Op::full ? scalar(n.scalars[0], n.meta.dtype, v) : counting(v, map[0], r);
+      default: return cast(operand(v, map, n.in[0], r), n.meta.dtype, v);  // to, clone
     }
+  }
+
+  int32_t counting(ValueId v, int8_t dim, int r) {
+    if (dim < 0 || dim == row_dim_) return scalar({-1, Scalar(static_cast<int64_t>(r))}, ScalarType::Long, v);
+    LoopNode node;
+    node.kind = LoopKind::Iota;
+    node.dtype = ScalarType::Long;
+    node.index = dim;
+    iota_dims_ |= 1u << dim;
+    return add(node, v);
   }
 
   int32_t reduce(ValueId v) {
@@ -166,11 +200,40 @@ class Lowering {
     node.dtype = n.meta.dtype;
     node.reduce = n.op == Op::sum ? codegen::ReduceKind::Sum : n.op == Op::amax ? codegen::ReduceKind::Max : codegen::ReduceKind::Min;
     node.n_in = 1;
-    node.in[0] = cast(operand(v, plan_.operand_map[v], n.in[0]), n.meta.dtype, v);
+    node.in[0] = cast(operand(v, plan_.operand_map[v], n.in[0], 0), n.meta.dtype, v);
     return add(node, v);
   }
 
-  int32_t pointwise(ValueId v, const DimMap& map) {
+  int32_t combine(Op op, ScalarType t, int32_t a, int32_t b, ValueId of) {
+    LoopNode node;
+    node.kind = LoopKind::Compute;
+    node.op = op;
+    node.dtype = t;
+    node.n_in = 2;
+    node.in[0] = a;
+    node.in[1] = b;
+    return add(node, of);
+  }
+
+  /// The order of reduce_order.h with one element per lane: each added to 0, then the tree; lanes without an element
+  /// change nothing. Of equal values maximum gives its second operand, so the running value goes there.
+  int32_t unrolled_reduce(ValueId v) {
+    const GraphNode& n = graph_[v];
+    const ScalarType t = n.meta.dtype;
+    int32_t lane[kLanes];
+    for (int r = 0; r < row_length_; ++r) {
+      lane[r] = cast(operand(v, plan_.operand_map[v], n.in[0], r), t, v);
+      if (n.op == Op::sum && is_floating(t)) lane[r] = combine(Op::add, t, scalar({-1, Scalar(0.0)}, t, v), lane[r], v);
+    }
+    for (int s = kLanes / 2; s > 0; s /= 2)
+      for (int l = 0; l < s && l + s < row_length_; ++l) {
+        if (n.op == Op::sum) lane[l] = combine(Op::add, t, lane[l], lane[l + s], v);
+        else lane[l] = combine(n.op == Op::amax ? Op::maximum : Op::minimum, t, lane[l + s], lane[l], v);
+      }
+    return lane[0];
+  }
+
+  int32_t pointwise(ValueId v, const DimMap& map, int r) {
     const GraphNode& n = graph_[v];
     const Promotion promotion = op_info(n.op).promotion;
     const bool to_bool = promotion == Promotion::Compare || promotion == Promotion::Logical;
@@ -186,7 +249,7 @@ class Lowering {
     if (n.flags & kScalarLhs) in[count++] = scalar(n.scalars[next_scalar++], compute, v);
     for (size_t i = 0; i < n.in.size(); ++i) {
       const ScalarType want = n.op == Op::where && i == 0 ? ScalarType::Bool : compute;
-      in[count++] = cast(operand(v, map, n.in[i]), want, v);
+      in[count++] = cast(operand(v, map, n.in[i], r), want, v);
     }
     while (next_scalar < n.scalars.size() && count < 8) in[count++] = scalar(n.scalars[next_scalar++], compute, v);
     if (count > 4) ok_ = false;
@@ -237,16 +300,18 @@ class Lowering {
       if (sizes_[s] != 1 && std::find(g_.reduced.begin(), g_.reduced.end(), static_cast<int64_t>(s)) == g_.reduced.end())
         kept.push_back(static_cast<int>(s));
     }
-    for (int64_t s : g_.reduced) reduced.push_back(static_cast<int>(s));
+    for (int64_t s : g_.reduced)
+      if (s != row_dim_) reduced.push_back(static_cast<int>(s));
+    const LoopMode mode = row_dim_ >= 0 ? LoopMode::Pointwise : g_.mode;
     const Argument& order = guide();
     std::stable_sort(kept.begin(), kept.end(), [&](int a, int b) { return order.strides[a] > order.strides[b]; });
     collapse(kept);
     collapse(reduced);
     if (reduced.size() > 1) return false;
     std::vector<int> dims = kept;
-    if (g_.mode == LoopMode::Row) dims.push_back(reduced[0]);
-    if (g_.mode == LoopMode::Column) dims.insert(dims.end() - 1, reduced[0]);
-    out_.spec.mode = g_.mode;
+    if (mode == LoopMode::Row) dims.push_back(reduced[0]);
+    if (mode == LoopMode::Column) dims.insert(dims.end() - 1, reduced[0]);
+    out_.spec.mode = mode;
     for (int s : dims) out_.spec.sizes.push_back(sizes_[s]);
     for (size_t i = 0; i < args_.size(); ++i)
       for (int s : dims) out_.spec.operands[i].strides.push_back(args_[i].strides[s]);
@@ -268,6 +333,7 @@ class Lowering {
   std::vector<Done> done_;
   std::array<int64_t, kMaxFusedRank> sizes_{};
   uint32_t iota_dims_ = 0;
+  int row_dim_ = -1, row_length_ = 1;  // the dimension of unrolled rows
   bool ok_ = true;
 };
 
