@@ -15,8 +15,8 @@ bool same_layout(const TensorMeta& a, const TensorMeta& b) {
   return same_geometry(a, moved);
 }
 
-/// A reduction over dimensions of size 1 only takes the element itself (reduce_order.h): a view, when the type stays.
-bool reduction_to_view(const Graph& graph, GraphNode& n) {
+/// A reduction over dimensions of size 1 only takes the element itself (reduce_order.h): a view, when type and layout stay.
+bool is_reduction_as_view(const Graph& graph, const GraphNode& n) {
   if (n.op != Op::sum && n.op != Op::amax && n.op != Op::amin) return false;
   const TensorMeta& x = graph[n.in[0]].meta;
   if (x.dtype != n.meta.dtype || numel_of(x.sizes) != numel_of(n.meta.sizes) || numel_of(x.sizes) == 0) return false;
@@ -28,8 +28,9 @@ bool reduction_to_view(const Graph& graph, GraphNode& n) {
     if (!reduced || reduce_keepdim(n.attr)) strides.push_back(x.strides[d]);
   }
   if (strides.size() != n.meta.sizes.size()) return false;
-  n.meta.strides = strides;
-  return true;
+  TensorMeta view = n.meta;
+  view.strides = strides;
+  return same_geometry(view, n.meta);  // views of n are placed by n's strides: they must stay
 }
 
 /// The value this node is equal to, or -1.
@@ -61,7 +62,7 @@ bool simplify(Graph& graph) {
       to[i] = v;
       n.dead = true;
       changed = true;
-    } else if (reduction_to_view(graph, n)) {
+    } else if (is_reduction_as_view(graph, n)) {
       n.op = Op::alias;
       n.attr = 0;
       n.ints.clear();
