@@ -12,7 +12,7 @@ namespace sinter {
 namespace {
 
 using CopyNest = Nest<2>;
-constexpr int64_t kTile = 16;  // transposed copies: 16 x 16 elements, a cache line of 4-byte elements each way
+constexpr int64_t kTile = 16;  // transposed copies go by 16 x 16 elements: whole cache lines on both sides
 
 ConvertFn convert_fn(ScalarType dst, ScalarType src) {
   switch (isa()) {
@@ -22,17 +22,31 @@ ConvertFn convert_fn(ScalarType dst, ScalarType src) {
   }
 }
 
-/// Runs along dimension 0 in the result and along `fast` in the source, tile by tile, so both sides use whole lines.
-void copy_tiles(char* dst, size_t dst_size, const char* src, size_t src_size, const CopyNest& nest, int fast, ConvertFn convert) {
-  const int64_t across = nest.stride[0][fast];
-  const int64_t along = nest.stride[1][0];
-  for (int64_t i = 0; i < nest.size[0]; i += kTile) {
-    const int64_t length = std::min(kTile, nest.size[0] - i);
-    for (int64_t j = 0; j < nest.size[fast]; j += kTile) {
-      const int64_t rows = std::min(kTile, nest.size[fast] - j);
-      for (int64_t r = j; r < j + rows; ++r)
-        convert(dst + (i + r * across) * static_cast<int64_t>(dst_size), 1,
-                src + (i * along + r) * static_cast<int64_t>(src_size), along, length);
+/// tile[c][r] = src[r * stride + c]; T: an unsigned integer of the element's size.
+template <class T>
+void read_tile(T* tile, const T* src, int64_t stride, int64_t rows, int64_t columns) {
+  if (rows == kTile && columns == kTile) {
+    for (int64_t r = 0; r < kTile; ++r)
+      for (int64_t c = 0; c < kTile; ++c) tile[c * kTile + r] = src[r * stride + c];
+    return;
+  }
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < columns; ++c) tile[c * kTile + r] = src[r * stride + c];
+}
+
+/// The result is contiguous along dimension 0, the source along `fast`: each tile is turned in a small buffer.
+template <class T>
+void copy_tiles(char* dst, size_t dst_size, const char* source, const CopyNest& nest, int fast, ConvertFn convert) {
+  const T* src = reinterpret_cast<const T*>(source);
+  const int64_t across = nest.stride[0][fast] * static_cast<int64_t>(dst_size), along = nest.stride[1][0];
+  T tile[kTile * kTile];
+  for (int64_t j = 0; j < nest.size[fast]; j += kTile) {
+    const int64_t columns = std::min(kTile, nest.size[fast] - j);
+    for (int64_t i = 0; i < nest.size[0]; i += kTile) {
+      const int64_t rows = std::min(kTile, nest.size[0] - i);
+      read_tile(tile, src + i * along + j, along, rows, columns);
+      char* row = dst + i * static_cast<int64_t>(dst_size) + j * across;
+      for (int64_t c = 0; c < columns; ++c, row += across) convert(row, 1, tile + c * kTile, 1, rows);
     }
   }
 }
@@ -71,7 +85,9 @@ void copy_strided(TensorView dst, TensorView src) {
   outer.for_each_run(2, [&](const int64_t* offset) {
     char* d = to + offset[0] * static_cast<int64_t>(dst_size);
     const char* s = from + offset[1] * static_cast<int64_t>(src_size);
-    if (fast) copy_tiles(d, dst_size, s, src_size, nest, fast, convert);
+    if (fast && src_size == 4) copy_tiles<uint32_t>(d, dst_size, s, nest, fast, convert);
+    else if (fast && src_size == 8) copy_tiles<uint64_t>(d, dst_size, s, nest, fast, convert);
+    else if (fast) copy_tiles<uint8_t>(d, dst_size, s, nest, fast, convert);
     else convert(d, nest.stride[0][0], s, nest.stride[1][0], nest.size[0]);
   });
 }

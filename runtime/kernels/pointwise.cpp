@@ -5,6 +5,7 @@
 #include "../error.h"
 #include "isa/pointwise_run.h"
 #include "nest.h"
+#include "scratch.h"
 
 namespace sinter {
 
@@ -87,17 +88,37 @@ char* address(const Plan& plan, int k, int64_t offset) {
   return static_cast<char*>(plan.views[k]->data) + offset * static_cast<int64_t>(plan.size[k]);
 }
 
-void run_direct(const Plan& plan, const Nest<kOperands>& nest, uint64_t attr) {
+PointwiseRun start_run(const Plan& plan, const Nest<kOperands>& nest, uint64_t attr) {
   PointwiseRun run;
   run.n = nest.size[0];
   run.attr = attr;
   run.broadcast = 0;
+  run.stream = false;
   for (int k = 1; k <= plan.n_in; ++k) run.broadcast |= static_cast<uint32_t>(nest.stride[k][0] == 0) << (k - 1);
+  return run;
+}
+
+/// Results of this size are written past the caches: measured, ordinary stores lose from about 8 MiB on, where the lines
+/// of the result are read for nothing; below, the reader usually still finds the result in the cache.
+constexpr int64_t kStreamBytes = 16 << 20;
+
+bool may_stream(const Plan& plan, const Nest<kOperands>& nest) {
+  if (nest.rank != 1 || nest.size[0] * static_cast<int64_t>(plan.size[0]) < kStreamBytes) return false;
+  if (reinterpret_cast<uintptr_t>(plan.views[0]->data) % 64 != 0) return false;
+  for (int k = 1; k <= plan.n_in; ++k)
+    if (plan.views[k]->data == plan.views[0]->data) return false;
+  return true;
+}
+
+void run_direct(const Plan& plan, const Nest<kOperands>& nest, uint64_t attr) {
+  PointwiseRun run = start_run(plan, nest, attr);
+  run.stream = may_stream(plan, nest);
   nest.for_each_run(plan.n_in + 1, [&](const int64_t* offset) {
     run.out = address(plan, 0, offset[0]);
     for (int k = 1; k <= plan.n_in; ++k) run.in[k - 1] = address(plan, k, offset[k]);
     plan.fn(run);
   });
+  if (run.stream) __builtin_ia32_sfence();
 }
 
 /// One innermost run in blocks: operands that need it go through `buffers`.
@@ -123,12 +144,50 @@ void run_staged_blocks(const Plan& plan, const Nest<kOperands>& nest, const int6
 
 void run_staged(const Plan& plan, const Nest<kOperands>& nest, uint64_t attr) {
   alignas(64) char buffers[kOperands][kBlock * 8];
-  PointwiseRun run;
-  run.attr = attr;
-  run.broadcast = 0;
-  for (int k = 1; k <= plan.n_in; ++k) run.broadcast |= static_cast<uint32_t>(nest.stride[k][0] == 0) << (k - 1);
+  PointwiseRun run = start_run(plan, nest, attr);
   nest.for_each_run(plan.n_in + 1,
                     [&](const int64_t* offset) { run_staged_blocks(plan, nest, offset, run, buffers); });
+}
+
+void run_nest(Plan& plan, const Nest<kOperands>& nest, uint64_t attr) {
+  if (choose_staging(plan, nest)) run_staged(plan, nest, attr);
+  else run_direct(plan, nest, attr);
+}
+
+/// Whether operand k runs against the result's memory order (a transposed matrix, say): gathered along the result's rows
+/// it would cost a cache line for every element.
+bool runs_against(const Nest<kOperands>& nest, int k) {
+  if (nest.stride[k][0] <= 1 || nest.size[0] < 8) return false;
+  for (int d = 1; d < nest.rank; ++d)
+    if (nest.stride[k][d] == 1 && nest.size[d] >= 8) return true;
+  return false;
+}
+
+/// Copies operand k into the result's order; dimensions it broadcasts over stay out.
+void straighten(Plan& plan, Nest<kOperands>& nest, int k, TensorView& copy, Scratch& scratch) {
+  const TensorView& view = *plan.views[k];
+  SizeVec sizes, from;
+  for (int d = nest.rank - 1; d >= 0; --d) {
+    if (nest.stride[k][d] == 0) continue;
+    sizes.push_back(nest.size[d]);
+    from.push_back(nest.stride[k][d]);
+  }
+  const SizeVec to = contiguous_strides(sizes);
+  copy.dtype = view.dtype;
+  copy.data = scratch.bytes(static_cast<size_t>(numel_of(sizes)) * element_size(view.dtype));
+  copy_strided({copy.data, view.dtype, sizes, to}, {view.data, view.dtype, sizes, from});
+  plan.views[k] = &copy;
+  size_t next = sizes.size();
+  for (int d = 0; d < nest.rank; ++d)
+    if (nest.stride[k][d] != 0) nest.stride[k][d] = to[--next];
+}
+
+void run_straightened(Plan& plan, Nest<kOperands>& nest, uint64_t attr) {
+  TensorView copies[kOperands];
+  Scratch scratch[kOperands];
+  for (int k = 1; k <= plan.n_in; ++k)
+    if (runs_against(nest, k)) straighten(plan, nest, k, copies[k], scratch[k]);
+  run_nest(plan, nest, attr);
 }
 
 }  // namespace
@@ -139,8 +198,11 @@ void run_pointwise(const KernelArgs& args) {
   Nest<kOperands> nest;
   nest.build(plan.views, plan.n_in + 1);
   if (nest.empty) return;
-  if (choose_staging(plan, nest)) run_staged(plan, nest, args.attr);
-  else run_direct(plan, nest, args.attr);
+  bool against = false;
+  if (nest.rank > 1)
+    for (int k = 1; k <= plan.n_in; ++k) against |= runs_against(nest, k);
+  if (against) run_straightened(plan, nest, args.attr);
+  else run_nest(plan, nest, args.attr);
 }
 
 uint64_t scalar_bits(const Scalar& value, ScalarType to) {

@@ -19,6 +19,18 @@ SINTER_MATH_INLINE void store(Element<T>* p, Vec<T> v) {
   __builtin_memcpy(p, &v, sizeof v);
 }
 
+/// Non-temporal store; p is aligned to the vector.
+template <ScalarType T>
+SINTER_MATH_INLINE void stream(Element<T>* p, Vec<T> v) {
+#if defined(SINTER_LEVEL_v4)
+  _mm512_stream_si512(reinterpret_cast<__m512i*>(p), (__m512i)v);
+#elif defined(SINTER_LEVEL_v3)
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(p), (__m256i)v);
+#else
+  _mm_stream_si128(reinterpret_cast<__m128i*>(p), (__m128i)v);
+#endif
+}
+
 template <ScalarType T>
 SINTER_MATH_INLINE Vec<T> load_part(const Element<T>* p, int m) {
 #if defined(SINTER_LEVEL_v4)
@@ -56,8 +68,17 @@ struct MaskBytes {
     return __builtin_convertvector(bytes, Mask<T>) != 0;
   }
   SINTER_NATIVE void store(uint8_t* p, Mask<T> mask) {
+    if constexpr (sizeof(Element<T>) == 4 && kVectorBytes < 64) return store_packed(p, mask);
     const Bytes bytes = __builtin_convertvector(mask, Bytes) & 1;
     __builtin_memcpy(p, &bytes, sizeof bytes);
+  }
+  /// GCC narrows lane by lane below AVX-512; two saturating packs keep -1 and 0 as they are.
+  SINTER_NATIVE void store_packed(uint8_t* p, Mask<T> mask) {
+    __m128i half[sizeof mask / 16];
+    __builtin_memcpy(half, &mask, sizeof mask);
+    const __m128i words = _mm_packs_epi32(half[0], half[sizeof mask / 16 - 1]);
+    const __m128i bytes = _mm_and_si128(_mm_packs_epi16(words, words), _mm_set1_epi8(1));
+    __builtin_memcpy(p, &bytes, kLanesOf<T>);
   }
   SINTER_NATIVE Mask<T> load_part(const uint8_t* p, int m) {
     uint8_t bytes[kLanesOf<T>] = {};
@@ -124,9 +145,11 @@ struct Source<T, true> {
 template <ScalarType T, bool kAsMask>
 struct Sink {
   Element<T>* p;
-  explicit Sink(void* data) : p(static_cast<Element<T>*>(data)) {}
+  bool streaming;
+  SINTER_MATH_INLINE explicit Sink(const PointwiseRun& r) : p(static_cast<Element<T>*>(r.out)), streaming(r.stream) {}
   SINTER_MATH_INLINE void next(Vec<T> v) {
-    store<T>(p, v);
+    if (streaming) stream<T>(p, v);
+    else store<T>(p, v);
     p += kLanesOf<T>;
   }
   SINTER_MATH_INLINE void part(Vec<T> v, int m) { store_part<T>(p, v, m); }
@@ -134,7 +157,7 @@ struct Sink {
 template <ScalarType T>
 struct Sink<T, true> {
   uint8_t* p;
-  explicit Sink(void* data) : p(static_cast<uint8_t*>(data)) {}
+  SINTER_MATH_INLINE explicit Sink(const PointwiseRun& r) : p(static_cast<uint8_t*>(r.out)) {}
   SINTER_MATH_INLINE void next(Mask<T> v) {
     MaskBytes<T>::store(p, v);
     p += kLanesOf<T>;
@@ -148,7 +171,7 @@ template <ScalarType T, bool kMaskOut, class F>
 void run1(const PointwiseRun& r) {
   Native b;
   Source<T, false> x;
-  Sink<T, kMaskOut> out(r.out);
+  Sink<T, kMaskOut> out(r);
   x.start(r.in[0], r.broadcast & 1);
   int64_t n = r.n;
   for (; n >= kLanesOf<T>; n -= kLanesOf<T>) out.next(F::eval(b, r.attr, x.next()));
@@ -159,7 +182,7 @@ template <ScalarType T, bool kMaskOut, class F>
 void run2(const PointwiseRun& r) {
   Native b;
   Source<T, false> x, y;
-  Sink<T, kMaskOut> out(r.out);
+  Sink<T, kMaskOut> out(r);
   x.start(r.in[0], r.broadcast & 1);
   y.start(r.in[1], r.broadcast & 2);
   int64_t n = r.n;
@@ -176,7 +199,7 @@ void run3(const PointwiseRun& r) {
   Native b;
   Source<T, kMaskIn> x;
   Source<T, false> y, z;
-  Sink<T, false> out(r.out);
+  Sink<T, false> out(r);
   x.start(r.in[0], r.broadcast & 1);
   y.start(r.in[1], r.broadcast & 2);
   z.start(r.in[2], r.broadcast & 4);
@@ -194,7 +217,7 @@ template <ScalarType T, class F>
 void run4(const PointwiseRun& r) {
   Native b;
   Source<T, false> x, y, z, w;
-  Sink<T, false> out(r.out);
+  Sink<T, false> out(r);
   x.start(r.in[0], r.broadcast & 1);
   y.start(r.in[1], r.broadcast & 2);
   z.start(r.in[2], r.broadcast & 4);

@@ -16,6 +16,7 @@ struct PointwiseRun {
   uint32_t broadcast;
   int64_t n;
   uint64_t attr;
+  bool stream;  // write past the caches: `out` is large, 64-byte aligned and not an operand
 };
 using PointwiseFn = void (*)(const PointwiseRun& run);
 
