@@ -88,10 +88,35 @@ TEST_CASE("moments of the distributions") {
 TEST_CASE("randn pairs are Box and Muller's") {
   uint32_t w[4];
   philox4x32(9, 5, w);
-  const Buffer z = draw(Op::randn, ScalarType::Double, {3}, 5, 9);
-  const long double r = std::sqrt(-2 * std::log((w[0] + 1.0L) / 4294967296.0L)), a = 2 * std::acos(-1.0L) * w[1] / 4294967296.0L;
+  const long double pi = std::acos(-1.0L);
+  const Buffer z = draw(Op::randn, ScalarType::Double, {3}, 5, 9), f = draw(Op::randn, ScalarType::Float, {3}, 5, 9);
+  const auto radius = [](long double u) { return std::sqrt(-2 * std::log(u)); };
+  const long double r = radius((w[0] + 1.0L) / 4294967296.0L), a = 2 * pi * w[1] / 4294967296.0L;
   CHECK(z.value(0) == Approx(static_cast<double>(r * std::cos(a))).margin(1e-14));
   CHECK(z.value(1) == Approx(static_cast<double>(r * std::sin(a))).margin(1e-14));
+  for (int64_t i = 0; i < 3; ++i) {
+    const long double rf = radius(1 - (w[i & 2] >> 8) / 16777216.0L), af = 2 * pi * (w[(i & 2) + 1] >> 8) / 16777216.0L;
+    CHECK(f.value(i) == Approx(static_cast<double>(rf * (i % 2 ? std::sin(af) : std::cos(af)))).margin(4e-6));
+  }
+}
+
+TEST_CASE("every level draws the same numbers, and a prefix does not depend on the length") {
+  const EachIsa levels;
+  for (const Op op : {Op::rand, Op::randn, Op::bernoulli})
+    for (const ScalarType t : {ScalarType::Float, ScalarType::Double})
+      for (const int64_t n : {1, 2, 5, 16, 33, 511, 512, 513, 1500}) {
+        Buffer first, longer;
+        for (const Isa level : levels) {
+          set_isa_cap(level);
+          const Buffer b = draw(op, t, {n}, 0xfffffff0u, 0x123456789abcdefull, {Scalar(0.5)});
+          if (level == Isa::None) {
+            first = b;
+            longer = draw(op, t, {2000}, 0xfffffff0u, 0x123456789abcdefull, {Scalar(0.5)});
+          }
+          REQUIRE(same_bits(b, first));
+          for (int64_t i = 0; i < n; ++i) REQUIRE(b.value(i) == longer.value(i));
+        }
+      }
 }
 
 TEST_CASE("the generator reserves ranges and starts over with a seed") {

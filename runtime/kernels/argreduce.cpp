@@ -8,24 +8,12 @@ namespace sinter {
 
 namespace {
 
-/// Position of the first element equal to `best`, of the first NaN when best is NaN.
-template <class T> int64_t first_of(const T* p, int64_t n, T best) {
-  if (best == best) {
-    for (int64_t i = 0; i < n; ++i)
-      if (p[i] == best) return i;
-  } else {
-    for (int64_t i = 0; i < n; ++i)
-      if (p[i] != p[i]) return i;
-  }
-  return 0;
-}
-
 template <class T> void rows(const T* in, int64_t count, int64_t n, bool max, int64_t* out) {
   const ReduceKernels<T>& k = reduce_kernels<T>();
   for (int64_t r = 0; r < count; ++r, in += n) {
     T best;
     (max ? k.max_rows : k.min_rows)(in, 1, n, n, &best);
-    out[r] = first_of(in, n, best);
+    out[r] = k.find(in, n, best);
   }
 }
 

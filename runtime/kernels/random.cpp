@@ -1,8 +1,11 @@
 // Random operators: values as random.h defines them, element i by its place in row-major order.
 #include "../random.h"
+#include <algorithm>
 #include <cmath>
 #include <numbers>
+#include "../cpu.h"
 #include "../error.h"
+#include "isa/random_kernels.h"
 #include "run_kernel.h"
 #include "scratch.h"
 
@@ -10,55 +13,82 @@ namespace sinter {
 
 namespace {
 
-/// Hands out the words of a call in order.
+const RandomKernels& random_kernels() {
+  return isa() == Isa::Avx512 ? v4::kRandom : isa() == Isa::Avx2 ? v3::kRandom : v2::kRandom;
+}
+
+/// Hands out the words of a call in order, a block at a time.
 class Words {
  public:
+  static constexpr int kBlock = 512;
   explicit Words(const KernelArgs& args)
       : counter_(static_cast<uint64_t>(args.scalars[0].to_int64())), seed_(static_cast<uint64_t>(args.scalars[1].to_int64())) {}
-  uint32_t next() {
-    if (used_ == kBuffered) {
-      for (int i = 0; i < kBuffered; i += 4) philox4x32(seed_, counter_++, words_ + i);
-      used_ = 0;
-    }
-    return words_[used_++];
-  }
-  uint64_t next64() {
-    const uint64_t high = next();
-    return high << 32 | next();
+  /// The next `n` <= kBlock words; n a multiple of 4 except in the last block.
+  const uint32_t* block(int64_t n) {
+    random_kernels().words(seed_, counter_, (n + 3) / 4, words_);
+    counter_ += static_cast<uint64_t>(n + 3) / 4;
+    return words_;
   }
 
  private:
-  static constexpr int kBuffered = 16;  // four counters at a time: independent chains
   uint64_t counter_, seed_;
-  int used_ = kBuffered;
-  uint32_t words_[kBuffered];
+  alignas(64) uint32_t words_[kBlock];
 };
 
-void uniform(Words& words, float* out, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(words.next() >> 8) * 0x1p-24f;
-}
-void uniform(Words& words, double* out, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<double>(words.next64() >> 11) * 0x1p-53;
+/// Calls body(words, first element, elements) block by block; each element takes `per` words.
+template <class Body> void in_blocks(Words& words, int64_t n, int per, Body body) {
+  const int64_t step = Words::kBlock / per;
+  for (int64_t i = 0; i < n; i += step) {
+    const int64_t count = std::min(step, n - i);
+    body(words.block(count * per), i, count);
+  }
 }
 
-template <class T> void normal(Words& words, T* out, int64_t n) {
-  for (int64_t i = 0; i < n; i += 2) {
-    const double u = (static_cast<double>(words.next()) + 1) * 0x1p-32, v = static_cast<double>(words.next()) * 0x1p-32;
-    const double r = std::sqrt(-2 * std::log(u)), angle = 2 * std::numbers::pi * v;
-    out[i] = static_cast<T>(r * std::cos(angle));
-    if (i + 1 < n) out[i + 1] = static_cast<T>(r * std::sin(angle));
-  }
+uint64_t join(const uint32_t* w) { return static_cast<uint64_t>(w[0]) << 32 | w[1]; }
+
+void uniform(Words& words, float* out, int64_t n) {
+  in_blocks(words, n, 1, [&](const uint32_t* w, int64_t at, int64_t count) { random_kernels().uniform(w, count, out + at); });
+}
+void uniform(Words& words, double* out, int64_t n) {
+  in_blocks(words, n, 2, [&](const uint32_t* w, int64_t at, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) out[at + i] = static_cast<double>(join(w + 2 * i) >> 11) * 0x1p-53;
+  });
+}
+
+void normal(Words& words, float* out, int64_t n) {
+  in_blocks(words, n, 1, [&](const uint32_t* w, int64_t at, int64_t count) {
+    const int64_t pairs = count & ~int64_t{1};
+    random_kernels().normal(w, pairs, out + at);
+    if (pairs == count) return;
+    float last[2];
+    random_kernels().normal(w + pairs, 2, last);
+    out[at + pairs] = last[0];
+  });
+}
+void normal(Words& words, double* out, int64_t n) {
+  in_blocks(words, n, 1, [&](const uint32_t* w, int64_t at, int64_t count) {
+    for (int64_t i = 0; i < count; i += 2) {
+      const double u = (static_cast<double>(w[i]) + 1) * 0x1p-32, v = static_cast<double>(w[i + 1]) * 0x1p-32;
+      const double r = std::sqrt(-2 * std::log(u)), angle = 2 * std::numbers::pi * v;
+      out[at + i] = r * std::cos(angle);
+      if (i + 1 < count) out[at + i + 1] = r * std::sin(angle);
+    }
+  });
 }
 
 template <class T> void integers(Words& words, const KernelArgs& args, T* out, int64_t n) {
   const auto low = static_cast<uint64_t>(args.scalars[2].to_int64());
   const uint64_t range = static_cast<uint64_t>(args.scalars[3].to_int64()) - low;
   if (range == 0) raise<ValueError>("randint(): low must be less than high, both are {}", args.scalars[2].to_int64());
-  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<T>(static_cast<int64_t>(low + words.next64() % range));
+  in_blocks(words, n, 2, [&](const uint32_t* w, int64_t at, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) out[at + i] = static_cast<T>(static_cast<int64_t>(low + join(w + 2 * i) % range));
+  });
 }
 
 template <class T> void coins(Words& words, double p, T* out, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<T>(static_cast<double>(words.next()) * 0x1p-32 < p);
+  in_blocks(words, n, 1, [&](const uint32_t* w, int64_t at, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) out[at + i] = static_cast<T>(static_cast<double>(w[i]) * 0x1p-32 < p);
+  });
 }
 
 template <class T> void run_typed(const KernelArgs& args) {

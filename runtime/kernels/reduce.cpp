@@ -27,8 +27,11 @@ void all_columns(const uint8_t* in, int64_t n, int64_t inner, int64_t stride, ui
   for (int64_t r = 0; r < n; ++r)
     for (int64_t c = 0; c < inner; ++c) out[c] &= in[r * stride + c];
 }
-constexpr ReduceKernels<uint8_t> kReduceBytes = {nullptr,     any_rows,    all_rows, nullptr,
-                                                 any_columns, all_columns, nullptr,  nullptr};
+int64_t find_byte(const uint8_t* in, int64_t n, uint8_t value) {
+  return static_cast<const uint8_t*>(std::memchr(in, value, static_cast<size_t>(n))) - in;
+}
+constexpr ReduceKernels<uint8_t> kReduceBytes = {nullptr,     any_rows,    all_rows,  nullptr, any_columns,
+                                                 all_columns, find_byte,   nullptr,   nullptr};
 
 template <class T> constexpr ScalarType kTypeOf = CppType<T>::value;
 template <> constexpr ScalarType kTypeOf<uint8_t> = ScalarType::Bool;

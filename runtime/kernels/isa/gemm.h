@@ -80,6 +80,30 @@ template <class T> void small_product(int64_t m, int64_t n, int64_t k, MatrixRef
   else if (rest > 0) panel<T, 1, true>(m, k, a, b + j, ldb, c + j, n, rest);
 }
 
+/// b (its columns dense) as rows of n elements.
+template <class T> void pack(MatrixRef<T> b, int64_t k, int64_t n, T* to) {
+  int64_t j = 0;
+  if constexpr (sizeof(T) == 4) {
+    for (; j + 4 <= n; j += 4) {  // blocks of 4 x 4, transposed in registers
+      const float* from = b.data + j * b.col_stride;
+      int64_t q = 0;
+      for (; q + 4 <= k; q += 4) {
+        __m128 r0 = _mm_loadu_ps(from + q), r1 = _mm_loadu_ps(from + q + b.col_stride);
+        __m128 r2 = _mm_loadu_ps(from + q + 2 * b.col_stride), r3 = _mm_loadu_ps(from + q + 3 * b.col_stride);
+        _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
+        _mm_storeu_ps(to + q * n + j, r0);
+        _mm_storeu_ps(to + (q + 1) * n + j, r1);
+        _mm_storeu_ps(to + (q + 2) * n + j, r2);
+        _mm_storeu_ps(to + (q + 3) * n + j, r3);
+      }
+      for (; q < k; ++q)
+        for (int64_t c = 0; c < 4; ++c) to[q * n + j + c] = from[q + c * b.col_stride];
+    }
+  }
+  for (; j < n; ++j)
+    for (int64_t q = 0; q < k; ++q) to[q * n + j] = b.data[q + j * b.col_stride];
+}
+
 template <class T, int kOrder>
 using EigenMatrix = Eigen::Map<const Eigen::Matrix<T, -1, -1, kOrder>, 0, Eigen::OuterStride<>>;
 
@@ -98,10 +122,10 @@ template <class T> void product(int64_t m, int64_t n, int64_t k, MatrixRef<T> a,
   const bool a_rows = a.col_stride == 1 || k == 1, b_rows = b.col_stride == 1 || n == 1;
   if (m * n * k <= kSmallProduct) {
     if (b_rows) return small_product(m, n, k, a, b.data, b.row_stride, c);
-    if (k * n * static_cast<int64_t>(sizeof(T)) <= kPackBytes) {
+    // With one row of a, packing costs more than the product.
+    if (k * n * static_cast<int64_t>(sizeof(T)) <= (m == 1 ? kPackBytes / 16 : kPackBytes)) {
       alignas(64) T packed[kPackBytes / sizeof(T)];
-      for (int64_t q = 0; q < k; ++q)
-        for (int64_t j = 0; j < n; ++j) packed[q * n + j] = b.data[q * b.row_stride + j * b.col_stride];
+      pack(b, k, n, packed);
       return small_product(m, n, k, a, packed, n, c);
     }
   }
@@ -121,8 +145,11 @@ template <class T> void add_bias(int64_t m, int64_t n, T* c, T alpha, T beta, Ma
       continue;
     }
     if (bias.col_stride == 1) {
-      for (; j + kW <= n; j += kW)
-        store_vec(c + j, splat<T>(alpha) * load_vec(c + j) + splat<T>(beta) * load_vec(p + j));
+      const Vec<T> x = splat<T>(alpha), y = splat<T>(beta);
+      for (; j + kW <= n; j += kW) store_vec(c + j, x * load_vec(c + j) + y * load_vec(p + j));
+      const int rest = static_cast<int>(n - j);
+      if (rest) store_part(c + j, x * load_part(c + j, rest) + y * load_part(p + j, rest), rest);
+      continue;
     }
     for (; j < n; ++j) c[j] = alpha * c[j] + beta * p[j * bias.col_stride];
   }

@@ -123,6 +123,17 @@ template <class T> [[gnu::always_inline]] inline void store_part(T* p, Vec<T> v,
 }
 #endif
 
+/// Whether any lane of a comparison's result is set.
+template <class M> [[gnu::always_inline]] inline bool any_lane(M mask) {
+#if defined(SINTER_LEVEL_v4)
+  return _mm512_test_epi64_mask((__m512i)mask, (__m512i)mask) != 0;
+#elif defined(SINTER_LEVEL_v3)
+  return _mm256_movemask_epi8((__m256i)mask) != 0;
+#else
+  return _mm_movemask_epi8((__m128i)mask) != 0;
+#endif
+}
+
 /// Lanes l < count as a mask.
 template <class T, int... I>
 [[gnu::always_inline]] inline auto first_lanes(int count, std::integer_sequence<int, I...>) {

@@ -124,10 +124,32 @@ void square_columns(const T* in, int64_t n, int64_t inner, int64_t stride, const
   columns_of<T, SumStep<T>>(in, n, inner, stride, center, out, FromCenter{});
 }
 
+template <class T, class Test> [[gnu::always_inline]] inline int64_t find_if(const T* in, int64_t n, Test test) {
+  constexpr int kW = kWidth<T>;
+  int64_t i = 0;
+  for (; i + 4 * kW <= n; i += 4 * kW) {
+    const T* p = in + i;
+    if (any_lane(test(load_vec(p)) | test(load_vec(p + kW)) | test(load_vec(p + 2 * kW)) | test(load_vec(p + 3 * kW)))) break;
+  }
+  while (i + 1 < n && !test(in[i])) ++i;
+  return i;
+}
+template <class T> int64_t find(const T* in, int64_t n, T value) {
+  if (value != value) return find_if(in, n, [](auto v) __attribute__((always_inline)) { return v != v; });
+  const Vec<T> all = splat<T>(value);
+  struct Equal {
+    Vec<T> vec;
+    T one;
+    [[gnu::always_inline]] auto operator()(Vec<T> v) const { return v == vec; }
+    [[gnu::always_inline]] bool operator()(T v) const { return v == one; }
+  };
+  return find_if(in, n, Equal{all, value});
+}
+
 template <class T> constexpr ReduceKernels<T> table() {
   ReduceKernels<T> t{rows_of<T, SumStep<T>>,       rows_of<T, MaxStep<T>>,       rows_of<T, MinStep<T>>,
                      plain_columns<T, SumStep<T>>, plain_columns<T, MaxStep<T>>, plain_columns<T, MinStep<T>>,
-                     nullptr,                      nullptr};
+                     find<T>,                      nullptr,                      nullptr};
   if constexpr (sizeof(T) == 4 || T(0.5) != T(0)) {
     t.square_rows = square_rows<T>;
     t.square_columns = square_columns<T>;

@@ -14,6 +14,8 @@ template <class T> struct ReduceKernels {
   void (*sum_columns)(const T* in, int64_t n, int64_t inner, int64_t stride, T* out);
   void (*max_columns)(const T* in, int64_t n, int64_t inner, int64_t stride, T* out);
   void (*min_columns)(const T* in, int64_t n, int64_t inner, int64_t stride, T* out);
+  /// Position of the first element equal to `value` (a NaN: the first NaN) among n; there is one.
+  int64_t (*find)(const T* in, int64_t n, T value);
   void (*square_rows)(const T* in, int64_t rows, int64_t n, int64_t stride, const T* center, T* out);
   void (*square_columns)(const T* in, int64_t n, int64_t inner, int64_t stride, const T* center, T* out);
 };
