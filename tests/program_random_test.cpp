@@ -14,6 +14,7 @@ namespace {
 class Generator {
  public:
   explicit Generator(uint64_t seed) : tape(seed) {
+    tape.specials = seed % 3 == 0;
     for (int i = 0; i < 3; ++i) slots_.push_back(tape.input(shape(), type()));
     const int64_t n = pick(6) + 1, m = pick(20) + 1;
     slots_.push_back(tape.input({n, m}, kFloat, {1, n}));
@@ -50,7 +51,7 @@ class Generator {
     static const Op kReduce[] = {Op::sum, Op::amax, Op::mean, Op::amin};
     const int a = any();
     const auto rank = static_cast<int64_t>(tape.meta(a).sizes.size());
-    switch (pick(12)) {
+    switch (pick(16)) {
       case 0: case 1: return tape.unary(kUnary[pick(9)], a);
       case 2: case 3: return tape.binary(kBinary[pick(9)], a, any());
       case 4: return tape.scalar(kBinary[pick(5)], a, pick(2) ? Scalar(1.25) : Scalar(pick(4)));
@@ -59,19 +60,39 @@ class Generator {
       case 7: return view(a, rank);
       case 8: return tape.call(kBinary[pick(5)], {a, any()}, 0, {}, {}, kInplace);
       case 9: return pick(2) ? tape.call(Op::copy_, {a, any()}) : tape.call(Op::mul, {a}, 0, {}, {Scalar(0.5)}, kInplace | kScalarRhs);
+      case 11: return library(a, rank);
+      case 12: return tape.call(Op::where, {tape.binary(Op::gt, a, any()), any(), any()});
+      case 13: return tape.call(Op::clamp, {a}, 3, {}, {Scalar(-0.5), Scalar(0.5)});
+      case 14: return tape.call(Op::add, {a, any()}, 0, {}, {Scalar(0.1)}, static_cast<uint8_t>(kHasAlpha | (pick(2) ? kInplace : 0)));
       case 10: return tape.call(Op::to, {a}, static_cast<uint64_t>(pick(4)));
       default: return tape.call(Op::clone, {a}, static_cast<uint64_t>(pick(2)));
+    }
+  }
+  int library(int a, int64_t rank) {
+    if (rank == 0) return -1;
+    const std::vector<Scalar> eps{Scalar(1e-5)};
+    switch (pick(5)) {
+      case 0: return tape.call(Op::layer_norm, {a}, static_cast<uint64_t>(1 + pick(rank)), {}, eps);
+      case 1: return tape.call(Op::layer_norm_backward_input, {a, a}, 1, {}, eps);
+      case 2: return tape.call(Op::layer_norm_backward_weight, {a, any()}, 1, {}, eps);
+      case 3: return tape.call(Op::cat, {a, a}, static_cast<uint64_t>(pick(rank)));
+      default: return tape.call(Op::_softmax_backward_data, {a, a}, static_cast<uint64_t>(rank - 1));
     }
   }
   int view(int a, int64_t rank) {
     if (rank == 0) return tape.call(Op::unsqueeze, {a}, 0);
     const auto d = static_cast<uint64_t>(pick(rank));
     const int64_t n = tape.meta(a).sizes[d];
-    switch (pick(5)) {
+    switch (pick(6)) {
       case 0: return rank == 2 ? tape.call(Op::t, {a}) : tape.call(Op::transpose, {a}, d);
       case 1: return tape.call(Op::select, {a}, d, {pick(n)});
       case 2: return tape.call(Op::slice, {a}, d, {pick(n), n, 1 + pick(2)});
       case 3: return tape.call(Op::unsqueeze, {a}, d);
+      case 4: {
+        std::vector<int64_t> sizes{3};
+        for (int64_t s : tape.meta(a).sizes) sizes.push_back(s);
+        return tape.call(Op::expand, {a}, 0, sizes);
+      }
       default: return tape.call(Op::view, {a}, 0, {numel_of(tape.meta(a).sizes)});
     }
   }

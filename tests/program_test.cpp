@@ -1,4 +1,6 @@
 // Programs against the same events run one by one with eager kernels: equal bits.
+#include <atomic>
+#include <thread>
 #include "codegen/kernel.h"
 #include "region_tape.h"
 #include "runtime/allocator.h"
@@ -130,6 +132,52 @@ TEST_CASE("softmax family, every dimension") {
           INFO(op_info(op).name << " dim " << dim << " last " << last);
           checked(t);
         }
+}
+
+TEST_CASE("short rows run across the lanes with the same bits") {
+  for (ScalarType type : {kFloat, kDouble, kLong})
+    for (int64_t length = 2; length <= 18; ++length)
+      for (Op op : {Op::sum, Op::amax, Op::amin, Op::mean, Op::_softmax, Op::_log_softmax}) {
+        Tape t(static_cast<uint64_t>(length));
+        t.specials = true;
+        const int x = t.input({21, length}, type);
+        const bool reduces = op_info(op).kind == OpKind::Reduce;
+        try {
+          const int y = t.call(op, {x}, reduces ? reduce_attr(2, true, static_cast<uint8_t>(ScalarType::Undefined)) : 1);
+          t.live(y);
+          if (reduces) t.live(t.binary(Op::sub, x, y));
+        } catch (const Error&) {
+          continue;  // a mean of integers
+        }
+        t.call(Op::add, {x, x}, 0, {}, {}, kInplace);
+        INFO(op_info(op).name << " length " << length << " " << dtype_name(type));
+        checked(t);
+      }
+}
+
+TEST_CASE("one program runs in several threads at once") {
+  Tape t;
+  const int x = t.input({50, 60}), w = t.input({60, 60});
+  t.live(t.call(Op::_softmax, {t.binary(Op::mm, t.unary(Op::sin, x), w)}, 1));
+  const auto program = checked(t);
+  if (!program) return;
+  const sinter::test::Interpreted expected(t);
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong{0};
+  for (int i = 0; i < 4; ++i)
+    threads.emplace_back([&] {
+      auto bytes = t.input_bytes;
+      void* inputs[2] = {bytes[0].data(), bytes[1].data()};
+      for (int k = 0; k < 200; ++k) {
+        Storage* out = Storage::empty();
+        program->run({inputs, t.scalars.data(), &out});
+        const int slot = t.region.live[0];
+        wrong += sinter::test::differences(t.meta(slot), out->data, expected.bytes(slot).data()) != 0;
+        out->release();
+      }
+    });
+  for (auto& thread : threads) thread.join();
+  REQUIRE(wrong == 0);
 }
 
 TEST_CASE("layer norm and its gradients") {

@@ -28,6 +28,7 @@ class Tape {
   std::vector<std::vector<char>> input_bytes;
   std::vector<Scalar> scalars;
   std::mt19937_64 random;
+  bool specials = false;  // inputs made from now on hold zeros of both signs, infinities and NaN among their elements
 
   explicit Tape(uint64_t seed = 1) : random(seed) { region.name = "test"; }
 
@@ -108,7 +109,9 @@ class Tape {
     return slot;
   }
   void put(char* to, int64_t i, ScalarType t, int64_t int_range) {
-    const double v = std::normal_distribution<double>()(random);
+    double v = std::normal_distribution<double>()(random);
+    static const double kSpecial[] = {0.0, -0.0, INFINITY, -INFINITY, NAN, 1e-40, 1.0, -1.0};
+    if (specials && random() % 6 == 0) v = kSpecial[random() % 8];
     switch (t) {
       case ScalarType::Bool: to[i] = v > 0; break;
       case ScalarType::Long: reinterpret_cast<int64_t*>(to)[i] = static_cast<int64_t>(random() % static_cast<uint64_t>(int_range)); break;
