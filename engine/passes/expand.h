@@ -17,6 +17,8 @@ class Expansion {
   ValueId unary(Op op, ValueId a) { return pointwise(op, {a}, {}, 0); }
   ValueId binary(Op op, ValueId a, ValueId b) { return pointwise(op, {a, b}, {}, 0); }
   ValueId with_scalar(Op op, ValueId a, ScalarRef s) { return pointwise(op, {a}, {s}, kScalarRhs); }
+  /// The scalar is the first operand.
+  ValueId scalar_with(Op op, ScalarRef s, ValueId a) { return pointwise(op, {a}, {s}, kScalarLhs); }
   ValueId with_constant(Op op, ValueId a, Scalar s) { return with_scalar(op, a, {-1, s}); }
   ValueId where(ValueId condition, ValueId a, ValueId b) { return pointwise(Op::where, {condition, a, b}, {}, 0); }
   /// Sum or maximum over the dimensions of the mask (0 = all), in the expansion's type.

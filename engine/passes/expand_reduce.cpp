@@ -41,13 +41,13 @@ ValueId expand_reduce(Expansion& x, const GraphNode& n) {
   return x.with_constant(Op::div, x.reduce(Op::sum, x.binary(Op::mul, d, d), dims, keep), left);
 }
 
-/// clamp = minimum(maximum(x, low), high), as in runtime/ops/pointwise.h.
+/// clamp = minimum(high, maximum(low, x)), the order of operands of runtime/ops/pointwise.h (it decides about signed zeros).
 ValueId expand_clamp(Expansion& x, const GraphNode& n) {
   if (n.compute != n.meta.dtype || n.scalars.empty()) return -1;
   ValueId v = n.in[0];
   size_t next = 0;
-  if (n.attr & 1) v = x.with_scalar(Op::maximum, v, n.scalars[next++]);
-  if (n.attr & 2) v = x.with_scalar(Op::minimum, v, n.scalars[next++]);
+  if (n.attr & 1) v = x.scalar_with(Op::maximum, n.scalars[next++], v);
+  if (n.attr & 2) v = x.scalar_with(Op::minimum, n.scalars[next++], v);
   return v == n.in[0] ? -1 : v;
 }
 

@@ -45,6 +45,9 @@ void check_alpha(const OpCall& call, ScalarType compute) {
 void check_dtypes(const OpCall& call, ScalarType compute) {
   switch (call.op) {
     case Op::sub:
+      if (call.n_in == 2 && call.in[0]->dtype() == kBool && call.in[1]->dtype() == kBool)
+        fail<DtypeError>(call, "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
+                               "`logical_xor()` operator instead.");
       if (any_bool(call))
         fail<DtypeError>(call, "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to "
                                "invert a mask, use the `~` or `logical_not()` operator instead.");
@@ -62,6 +65,8 @@ void check_dtypes(const OpCall& call, ScalarType compute) {
     case Op::remainder:
     case Op::clamp:
     case Op::addcmul:
+    case Op::abs:
+    case Op::threshold_backward:
       if (compute == kBool) not_implemented(call, compute);
       break;
     case Op::pow:
@@ -71,6 +76,8 @@ void check_dtypes(const OpCall& call, ScalarType compute) {
       break;
     case Op::gelu:
     case Op::gelu_backward:
+    case Op::sigmoid_backward:
+    case Op::tanh_backward:
       if (!is_floating(compute)) not_implemented(call, compute);
       break;
     case Op::addcdiv:
