@@ -382,6 +382,38 @@ TEST_CASE("strides and broadcasting give the bits of dense operands") {
   }
 }
 
+TEST_CASE("operands that run against the result's memory order") {
+  const std::vector<int64_t> sizes = {2, 70, 41};
+  for (const Case& c : all_cases()) {
+    if (c.n_in < 2) continue;
+    std::vector<Buffer> operands;
+    operands.emplace_back(operand_type(c, 0), sizes, std::vector<int64_t>{70 * 41, 1, 70});
+    operands.emplace_back(operand_type(c, 1), std::vector<int64_t>{70, 41}, std::vector<int64_t>{1, 70});
+    for (int i = 2; i < c.n_in; ++i) operands.emplace_back(operand_type(c, i), sizes);
+    for (size_t i = 0; i < operands.size(); ++i) fill_random(operands[i], integer_division(c.op) && i == 1);
+    Buffer out(result_type(c), sizes);
+    check_layout(c, sizes, operands, out);
+  }
+}
+
+TEST_CASE("large results, written past the caches") {
+  const int64_t n = (int64_t{5} << 20) + 13;
+  Buffer x(kFloat, {n});
+  for (int64_t i = 0; i < n; ++i) x.set(i, static_cast<double>(i % 1000) - 500);
+  std::vector<char> room(static_cast<size_t>(n) * 4 + 128);
+  for (const Isa isa_level : kLevels) {
+    const IsaCap cap(isa_level);
+    for (const uintptr_t misalignment : {0, 4}) {
+      float* out = reinterpret_cast<float*>((reinterpret_cast<uintptr_t>(room.data()) + 63) / 64 * 64 + misalignment);
+      const TensorView in[] = {x.view()};
+      run_pointwise(arguments({Op::neg, kFloat, 1}, {out, kFloat, x.sizes, x.strides}, in));
+      int64_t wrong = 0;
+      for (int64_t i = 0; i < n; ++i) wrong += out[i] != static_cast<float>(500 - i % 1000);
+      CHECK(wrong == 0);
+    }
+  }
+}
+
 TEST_CASE("operands and results of other types are converted, also over many blocks") {
   for (const int64_t n : {7, 1500}) {
     for (const ScalarType a : {kBool, kLong, kFloat, kDouble})

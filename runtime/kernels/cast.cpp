@@ -12,7 +12,9 @@ namespace sinter {
 namespace {
 
 using CopyNest = Nest<2>;
-constexpr int64_t kTile = 16;  // transposed copies go by 16 x 16 elements: whole cache lines on both sides
+// Transposed copies go by tiles: a cache line of the source (4-byte elements) from each of 64 rows, so that every page of
+// the result that is touched gets a few whole lines at a time.
+constexpr int64_t kTileRows = 64, kTileColumns = 16;
 
 ConvertFn convert_fn(ScalarType dst, ScalarType src) {
   switch (isa()) {
@@ -25,13 +27,13 @@ ConvertFn convert_fn(ScalarType dst, ScalarType src) {
 /// tile[c][r] = src[r * stride + c]; T: an unsigned integer of the element's size.
 template <class T>
 void read_tile(T* tile, const T* src, int64_t stride, int64_t rows, int64_t columns) {
-  if (rows == kTile && columns == kTile) {
-    for (int64_t r = 0; r < kTile; ++r)
-      for (int64_t c = 0; c < kTile; ++c) tile[c * kTile + r] = src[r * stride + c];
+  if (columns == kTileColumns) {
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t c = 0; c < kTileColumns; ++c) tile[c * kTileRows + r] = src[r * stride + c];
     return;
   }
   for (int64_t r = 0; r < rows; ++r)
-    for (int64_t c = 0; c < columns; ++c) tile[c * kTile + r] = src[r * stride + c];
+    for (int64_t c = 0; c < columns; ++c) tile[c * kTileRows + r] = src[r * stride + c];
 }
 
 /// The result is contiguous along dimension 0, the source along `fast`: each tile is turned in a small buffer.
@@ -39,14 +41,14 @@ template <class T>
 void copy_tiles(char* dst, size_t dst_size, const char* source, const CopyNest& nest, int fast, ConvertFn convert) {
   const T* src = reinterpret_cast<const T*>(source);
   const int64_t across = nest.stride[0][fast] * static_cast<int64_t>(dst_size), along = nest.stride[1][0];
-  T tile[kTile * kTile];
-  for (int64_t j = 0; j < nest.size[fast]; j += kTile) {
-    const int64_t columns = std::min(kTile, nest.size[fast] - j);
-    for (int64_t i = 0; i < nest.size[0]; i += kTile) {
-      const int64_t rows = std::min(kTile, nest.size[0] - i);
+  T tile[kTileRows * kTileColumns];
+  for (int64_t i = 0; i < nest.size[0]; i += kTileRows) {
+    const int64_t rows = std::min(kTileRows, nest.size[0] - i);
+    for (int64_t j = 0; j < nest.size[fast]; j += kTileColumns) {
+      const int64_t columns = std::min(kTileColumns, nest.size[fast] - j);
       read_tile(tile, src + i * along + j, along, rows, columns);
       char* row = dst + i * static_cast<int64_t>(dst_size) + j * across;
-      for (int64_t c = 0; c < columns; ++c, row += across) convert(row, 1, tile + c * kTile, 1, rows);
+      for (int64_t c = 0; c < columns; ++c, row += across) convert(row, 1, tile + c * kTileRows, 1, rows);
     }
   }
 }
