@@ -29,7 +29,7 @@ namespace {
 Tensor folded(const Tensor& a, const Tensor& b, Loc loc) {
   SizeVec sizes(a.sizes());
   const int64_t k = sizes.back();
-  if (k != b.size(0)) fail_product(a, b, "mat1 and mat2 shapes cannot be multiplied");
+  if (k != b.size(0)) fail_product(a, b, "matmul: mat1 and mat2 shapes cannot be multiplied");
   int64_t rows = 1;
   for (size_t i = 0; i + 1 < sizes.size(); ++i) rows *= sizes[i];
   const Tensor flat = mm(reshape(a, {rows, k}, loc), b, loc);
@@ -78,17 +78,17 @@ Tensor batched(const Tensor& self, const Tensor& other, Loc loc) {
 
 Tensor mv(const Tensor& self, const Tensor& vec, Loc loc) {
   if (self.dim() != 2 || vec.dim() != 1)
-    fail_product(self, vec, fmt::format("vector + matrix @ vector expected, got 1, {}, {}", self.dim(), vec.dim()));
+    fail_product(self, vec, fmt::format("mv: vector + matrix @ vector expected, got 1, {}, {}", self.dim(), vec.dim()));
   if (self.size(1) != vec.size(0))
-    fail_product(self, vec, fmt::format("size mismatch, got input ({}x{}), vec ({})", self.size(0), self.size(1), vec.size(0)));
+    fail_product(self, vec, fmt::format("mv: size mismatch, got input ({}x{}), vec ({})", self.size(0), self.size(1), vec.size(0)));
   return squeeze(mm(self, unsqueeze(vec, 1, loc), loc), 1, loc);
 }
 
 Tensor dot(const Tensor& self, const Tensor& other, Loc loc) {
   if (self.dim() != 1 || other.dim() != 1)
-    fail_product(self, other, fmt::format("1D tensors expected, but got {}D and {}D tensors", self.dim(), other.dim()));
+    fail_product(self, other, fmt::format("dot: 1D tensors expected, but got {}D and {}D tensors", self.dim(), other.dim()));
   if (self.numel() != other.numel())
-    fail_product(self, other, fmt::format("inconsistent tensor size, expected tensor [{}] and src [{}] to have the same number "
+    fail_product(self, other, fmt::format("dot: inconsistent tensor size, expected tensor [{}] and src [{}] to have the same number "
                                           "of elements, but got {} and {} elements respectively", self.numel(), other.numel(),
                                           self.numel(), other.numel()));
   return view(mm(unsqueeze(self, 0, loc), unsqueeze(other, 1, loc), loc), {}, loc);
@@ -97,7 +97,7 @@ Tensor dot(const Tensor& self, const Tensor& other, Loc loc) {
 Tensor matmul(const Tensor& self, const Tensor& other, Loc loc) {
   const int64_t a = self.dim(), b = other.dim();
   if (a == 0 || b == 0)
-    fail_product(self, other, fmt::format("both arguments to matmul need to be at least 1D, but they are {}D and {}D", a, b));
+    fail_product(self, other, fmt::format("matmul: both arguments to matmul need to be at least 1D, but they are {}D and {}D", a, b));
   if (a == 1 && b == 1) return dot(self, other, loc);
   if (a == 2 && b == 1) return mv(self, other, loc);
   if (a == 1 && b == 2) return squeeze(mm(unsqueeze(self, 0, loc), other, loc), 0, loc);

@@ -31,14 +31,15 @@ SizeVec addmm_sizes(const OpCall& call) {
   check_matrix(call, 2, "mat2");
   const SizeVec sizes = product_sizes(call, 1);
   const SizeVec& bias = call.in[0]->sizes;
-  bool fits = bias.size() <= 2;
-  for (size_t i = 0; fits && i < bias.size(); ++i) {
-    const int64_t n = sizes[2 - bias.size() + i];
-    fits = bias[i] == n || bias[i] == 1;
+  if (bias.size() > 2)
+    fail<ShapeError>(call, "the number of sizes provided (2) must be greater or equal to the number of dimensions in the tensor "
+                           "({})", bias.size());
+  for (size_t i = 0; i < bias.size(); ++i) {
+    const size_t d = 2 - bias.size() + i;
+    if (bias[i] != sizes[d] && bias[i] != 1)
+      fail<ShapeError>(call, "The expanded size of the tensor ({}) must match the existing size ({}) at non-singleton dimension "
+                             "{}.  Target sizes: {}.  Tensor sizes: {}", sizes[d], bias[i], d, to_string(sizes), to_string(bias));
   }
-  if (!fits)
-    fail<ShapeError>(call, "The expanded size of the tensor must match the existing size.  Target sizes: {}.  Tensor sizes: {}",
-                     to_string(sizes), to_string(bias));
   return sizes;
 }
 
