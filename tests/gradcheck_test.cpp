@@ -1,6 +1,7 @@
 // Every differentiable operator against finite differences, in several shapes; second derivatives likewise.
 #include <catch2/catch.hpp>
 #include <set>
+#include "engine/frame/compiled.h"
 #include "engine/functions.h"
 #include "gradcheck.h"
 #include "runtime/ops/ops.h"
@@ -276,6 +277,43 @@ TEST_CASE("second derivatives agree with finite differences") {
     std::string text;
     REQUIRE_NOTHROW(text = check_second(c.f, c.inputs));
     CHECK(text == "");
+  }
+}
+
+namespace {
+
+/// Gradients of every input, then gradients of the sum of those (second derivatives).
+std::vector<Tensor> both_gradients(const Case& c, const Tensor& weights) {
+  std::vector<Tensor> wanted;
+  for (const Tensor& t : c.inputs)
+    if (t.requires_grad()) wanted.push_back(t);
+  std::vector<Tensor> all = autograd::grad({c.f(c.inputs)}, wanted, {weights}, true, true, true);
+  Tensor total = sum(wanted[0]) * 0.0;
+  for (const Tensor& g : all)
+    if (g.defined()) total = total + sum(g * g);
+  for (const Tensor& g : autograd::grad({total}, wanted, {}, false, false, true)) all.push_back(g);
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("gradients inside a compiled call equal eager ones to the bit") {
+  for (const Case& c : all_cases()) {
+    INFO(c.name);
+    const Tensor weights = values(c.f(c.inputs).sizes(), 99, 0.5, 1.5).detach();
+    const std::vector<Tensor> eager = both_gradients(c, weights);
+    const auto compiled = compile([&] { return both_gradients(c, weights); });
+    auto run = compiled;
+    for (int turn = 0; turn < 3; ++turn) {
+      std::vector<Tensor> got;
+      REQUIRE_NOTHROW(got = run());
+      REQUIRE(got.size() == eager.size());
+      for (size_t i = 0; i < got.size(); ++i) {
+        INFO("turn " << turn << " gradient " << i);
+        REQUIRE(got[i].defined() == eager[i].defined());
+        if (got[i].defined()) CHECK(equal(got[i].detach(), eager[i].detach()));
+      }
+    }
   }
 }
 
