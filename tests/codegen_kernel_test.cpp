@@ -26,7 +26,8 @@ class RandomSpec {
     static constexpr int64_t lengths[] = {1, 2, 3, 5, 8, 15, 16, 17, 31, 32, 40, 65, 100};
     const size_t rank = 1 + pick(3) + (mode_ == LoopMode::Column);
     SizeVec s;
-    for (size_t d = 0; d < rank; ++d) s.push_back(d + 1 < rank ? 1 + static_cast<int64_t>(pick(4)) : lengths[pick(std::size(lengths))]);
+    for (size_t d = 0; d < rank; ++d)
+      s.push_back(d + 1 < rank ? 1 + static_cast<int64_t>(pick(4)) : lengths[pick(std::size(lengths))]);
     if (mode_ == LoopMode::Column) s[rank - 2] = lengths[pick(std::size(lengths))];
     return s;
   }
@@ -61,13 +62,15 @@ class RandomSpec {
     const int x = any();
     if (pick(6) == 0) return b_.cast_to(kTypes[pick(4)], x);
     if (mode_ != LoopMode::Pointwise && pick(5) == 0 && type(x) != kBool) return b_.reduce(static_cast<ReduceKind>(pick(3)), x);
-    static constexpr Op ops[] = {Op::add, Op::sub, Op::mul, Op::div, Op::minimum, Op::maximum, Op::eq, Op::lt, Op::ge, Op::exp, Op::tanh,
-                                 Op::sin, Op::log, Op::relu, Op::neg, Op::abs, Op::where, Op::sqrt, Op::sigmoid, Op::logical_and,
-                                 Op::logical_not, Op::addcmul, Op::gelu, Op::erf, Op::sign, Op::cos, Op::rsqrt};
+    static constexpr Op ops[] = {Op::add,     Op::sub,  Op::mul,   Op::div,  Op::minimum, Op::maximum,     Op::eq,
+                                 Op::lt,      Op::ge,   Op::exp,   Op::tanh, Op::sin,     Op::log,         Op::relu,
+                                 Op::neg,     Op::abs,  Op::where, Op::sqrt, Op::sigmoid, Op::logical_and, Op::logical_not,
+                                 Op::addcmul, Op::gelu, Op::erf,   Op::sign, Op::cos,     Op::rsqrt};
     const Op op = ops[pick(std::size(ops))];
     const OpInfo& info = op_info(op);
     std::vector<int> in;
-    for (int i = 0; i < info.min_in + (info.min_in == 1 && info.max_in == 2); ++i) in.push_back(of_type(op == Op::where && i == 0 ? kBool : type(x)));
+    for (int i = 0; i < info.min_in + (info.min_in == 1 && info.max_in == 2); ++i)
+      in.push_back(of_type(op == Op::where && i == 0 ? kBool : type(x)));
     return can_emit(op, type(x)) ? b_.compute(op, in) : x;
   }
 
@@ -115,7 +118,7 @@ class RandomSpec {
 /// Decodes all of a kernel's instructions; returns the first complaint.
 std::string decode(const Kernel& k, Isa isa) {
   static const std::set<ZydisMnemonic> banned = {ZYDIS_MNEMONIC_VPTERNLOGD, ZYDIS_MNEMONIC_VPTERNLOGQ, ZYDIS_MNEMONIC_VPERMT2PS,
-                                                 ZYDIS_MNEMONIC_VPERMI2PS, ZYDIS_MNEMONIC_VPBLENDVB, ZYDIS_MNEMONIC_LDMXCSR};
+                                                 ZYDIS_MNEMONIC_VPERMI2PS,  ZYDIS_MNEMONIC_VPBLENDVB,  ZYDIS_MNEMONIC_LDMXCSR};
   ZydisDecoder decoder;
   ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
   bool first = true;
@@ -132,10 +135,13 @@ std::string decode(const Kernel& k, Isa isa) {
       first = false;
       if (isa == Isa::Avx2 && inst.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX) return name + " is EVEX";
       if (isa == Isa::Avx2 && name[0] == 'k') return name + " is AVX-512";
-      const bool legacy_sse = inst.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY && operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+      const bool legacy_sse = inst.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
+                              operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
                               ZydisRegisterGetClass(operands[0].reg.value) == ZYDIS_REGCLASS_XMM;
       if (legacy_sse) return name + " is legacy SSE";
-      if (banned.count(inst.mnemonic) || (inst.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX && inst.avx.rounding.mode != ZYDIS_ROUNDING_MODE_INVALID)) return name + " is banned";
+      if (banned.count(inst.mnemonic) ||
+          (inst.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX && inst.avx.rounding.mode != ZYDIS_ROUNDING_MODE_INVALID))
+        return name + " is banned";
       at += inst.length;
     }
   }
@@ -182,7 +188,8 @@ TEST_CASE("kernels are shared while used and freed afterwards") {
   set_isa_cap(detected_isa());
   const CodeStats before = code_stats();
   {
-    const auto a = get_kernel(chain(100, 1.25)), b = get_kernel(chain(100, 1.25)), c = get_kernel(chain(100, -0.0)), d = get_kernel(chain(100, 0.0));
+    const auto a = get_kernel(chain(100, 1.25)), b = get_kernel(chain(100, 1.25)), c = get_kernel(chain(100, -0.0)),
+               d = get_kernel(chain(100, 0.0));
     REQUIRE(a == b);
     REQUIRE(c != d);  // constants are compared by bits
     REQUIRE(code_stats().compiled == before.compiled + 3);

@@ -59,7 +59,8 @@ TEST_CASE("every operator in every type") {
       if (row.op == Op::clamp) attrs = row.n_in == 2 ? std::vector<uint64_t>{kClampMin, kClampMax} : std::vector<uint64_t>{3};
       for (uint64_t bits : attrs) {
         ++emitted;
-        for (int64_t n : {1, 7, 49, 130}) require_equal(spec_of(row, t, n, bits), static_cast<uint64_t>(n) + 1000 * static_cast<uint64_t>(emitted));
+        for (int64_t n : {1, 7, 49, 130})
+          require_equal(spec_of(row, t, n, bits), static_cast<uint64_t>(n) + 1000 * static_cast<uint64_t>(emitted));
       }
     }
   }
@@ -97,7 +98,8 @@ TEST_CASE("bool kernels") {
   for (int64_t n : {1, 15, 16, 17, 64, 100}) {
     SpecBuilder b(LoopMode::Pointwise, {n});
     const int x = b.load(kBool), y = b.load(kBool), s = b.scalar(kBool);
-    b.store(b.compute(Op::logical_or, {b.compute(Op::logical_and, {x, y}), b.compute(Op::logical_not, {b.compute(Op::logical_xor, {x, s})})}));
+    b.store(b.compute(Op::logical_or,
+                      {b.compute(Op::logical_and, {x, y}), b.compute(Op::logical_not, {b.compute(Op::logical_xor, {x, s})})}));
     b.store(b.compute(Op::where, {x, y, b.constant(kBool, 1)}));
     require_equal(b.spec, static_cast<uint64_t>(n));
   }
@@ -142,11 +144,13 @@ TEST_CASE("more values than registers") {
       std::vector<int> values;
       for (int i = 0; i < 45; ++i) values.push_back(b.load(t));
       std::vector<int> derived;
-      for (size_t i = 0; i < values.size(); ++i) derived.push_back(b.compute(Op::add, {values[i], values[(i * 7 + 3) % values.size()]}));
+      for (size_t i = 0; i < values.size(); ++i)
+        derived.push_back(b.compute(Op::add, {values[i], values[(i * 7 + 3) % values.size()]}));
       int total = derived[0];
       for (size_t i = derived.size(); i-- > 1;) total = b.compute(Op::maximum, {total, derived[i]});
       for (size_t i = 0; i < derived.size(); ++i) total = b.compute(Op::mul, {total, derived[i]});
-      for (size_t i = 0; i < values.size(); ++i) total = b.compute(Op::add, {total, b.cast_to(t, b.compute(Op::lt, {values[i], total}))});
+      for (size_t i = 0; i < values.size(); ++i)
+        total = b.compute(Op::add, {total, b.cast_to(t, b.compute(Op::lt, {values[i], total}))});
       b.store(total);
       require_equal(b.spec, 3);
     }
@@ -157,8 +161,8 @@ TEST_CASE("outputs that share memory with inputs") {
   for (int64_t n : {1, 40, 200}) {
     SpecBuilder b(LoopMode::Pointwise, {n});
     const int x = b.load(kFloat), y = b.load(kFloat);
-    b.store(b.compute(Op::mul, {x, x}));          // over y, which is read below
-    b.store(b.compute(Op::add, {y, y}));          // over x
+    b.store(b.compute(Op::mul, {x, x}));  // over y, which is read below
+    b.store(b.compute(Op::add, {y, y}));  // over x
     require_equal(b.spec, 1, false, {{2, 1}, {3, 0}});
   }
 }

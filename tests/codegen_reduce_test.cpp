@@ -31,7 +31,8 @@ SpecBuilder softmax(int64_t rows, int64_t n, ScalarType t, bool log) {
 
 SpecBuilder layer_norm(int64_t rows, int64_t n, ScalarType t) {
   SpecBuilder b(LoopMode::Row, {rows, n});
-  const int x = b.load(t), w = b.load(t, {0, 1}), bias = b.load(t, {0, 1}), count = b.constant(t, static_cast<double>(n)), eps = b.scalar(t);
+  const int x = b.load(t), w = b.load(t, {0, 1}), bias = b.load(t, {0, 1}), count = b.constant(t, static_cast<double>(n)),
+            eps = b.scalar(t);
   const int mean = b.compute(Op::div, {b.reduce(ReduceKind::Sum, x), count});
   const int d = b.compute(Op::sub, {x, mean});
   const int var = b.compute(Op::div, {b.reduce(ReduceKind::Sum, b.compute(Op::mul, {d, d})), count});

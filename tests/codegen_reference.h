@@ -37,29 +37,44 @@ struct Value {
 
 struct ScalarBuilder {
   using V = Value;
-  template <class F> static V same(V a, V b, F f) {
+  template <class F>
+  static V same(V a, V b, F f) {
     switch (a.kind) {
-      case Kind::F32: return V::of(static_cast<float>(f(a.f(), b.f())));
-      case Kind::F64: return V::of(static_cast<double>(f(a.d(), b.d())));
-      case Kind::I32: return V::of(static_cast<int32_t>(f(static_cast<uint32_t>(a.w()), static_cast<uint32_t>(b.w()))));
-      default: return V::of(static_cast<int64_t>(f(static_cast<uint64_t>(a.i()), static_cast<uint64_t>(b.i()))));
+      case Kind::F32:
+        return V::of(static_cast<float>(f(a.f(), b.f())));
+      case Kind::F64:
+        return V::of(static_cast<double>(f(a.d(), b.d())));
+      case Kind::I32:
+        return V::of(static_cast<int32_t>(f(static_cast<uint32_t>(a.w()), static_cast<uint32_t>(b.w()))));
+      default:
+        return V::of(static_cast<int64_t>(f(static_cast<uint64_t>(a.i()), static_cast<uint64_t>(b.i()))));
     }
   }
-  template <class F> static V test(V a, V b, F f) {
+  template <class F>
+  static V test(V a, V b, F f) {
     switch (a.kind) {
-      case Kind::F32: return V::of(bool(f(a.f(), b.f())));
-      case Kind::F64: return V::of(bool(f(a.d(), b.d())));
-      case Kind::I32: return V::of(bool(f(a.w(), b.w())));
-      default: return V::of(bool(f(a.i(), b.i())));
+      case Kind::F32:
+        return V::of(bool(f(a.f(), b.f())));
+      case Kind::F64:
+        return V::of(bool(f(a.d(), b.d())));
+      case Kind::I32:
+        return V::of(bool(f(a.w(), b.w())));
+      default:
+        return V::of(bool(f(a.i(), b.i())));
     }
   }
-  template <class F> static V floating(V a, F f) { return a.kind == Kind::F32 ? V::of(float(f(a.f()))) : V::of(double(f(a.d()))); }
-  template <class F> static V raw(V a, V b, F f) {
+  template <class F>
+  static V floating(V a, F f) {
+    return a.kind == Kind::F32 ? V::of(float(f(a.f()))) : V::of(double(f(a.d())));
+  }
+  template <class F>
+  static V raw(V a, V b, F f) {
     const uint64_t mask = a.kind == Kind::F32 || a.kind == Kind::I32 ? 0xffffffffu : ~uint64_t{0};
     return {a.kind, f(a.bits, b.bits) & mask};
   }
 
-  template <ScalarType T, class X> V k(X v) {
+  template <ScalarType T, class X>
+  V k(X v) {
     if constexpr (T == ScalarType::Float) return V::of(static_cast<float>(v));
     else if constexpr (T == ScalarType::Double) return V::of(static_cast<double>(v));
     else if constexpr (T == ScalarType::Long) return V::of(static_cast<int64_t>(v));
@@ -67,13 +82,25 @@ struct ScalarBuilder {
   }
   V f32(float v) { return V::of(v); }
   V i32(int32_t v) { return V::of(v); }
-  V add(V a, V b) { return same(a, b, [](auto x, auto y) { return x + y; }); }
-  V sub(V a, V b) { return same(a, b, [](auto x, auto y) { return x - y; }); }
-  V mul(V a, V b) { return same(a, b, [](auto x, auto y) { return x * y; }); }
+  V add(V a, V b) {
+    return same(a, b, [](auto x, auto y) { return x + y; });
+  }
+  V sub(V a, V b) {
+    return same(a, b, [](auto x, auto y) { return x - y; });
+  }
+  V mul(V a, V b) {
+    return same(a, b, [](auto x, auto y) { return x * y; });
+  }
   V div(V a, V b) { return a.kind == Kind::F32 ? V::of(a.f() / b.f()) : V::of(a.d() / b.d()); }
-  V neg(V a) { return raw(a, a, [&](uint64_t x, uint64_t) { return x ^ (a.kind == Kind::F32 ? 0x80000000u : uint64_t{1} << 63); }); }
-  V abs(V a) { return raw(a, a, [&](uint64_t x, uint64_t) { return x & (a.kind == Kind::F32 ? 0x7fffffffu : ~(uint64_t{1} << 63)); }); }
-  V sqrt(V a) { return floating(a, [](auto x) { return std::sqrt(x); }); }
+  V neg(V a) {
+    return raw(a, a, [&](uint64_t x, uint64_t) { return x ^ (a.kind == Kind::F32 ? 0x80000000u : uint64_t{1} << 63); });
+  }
+  V abs(V a) {
+    return raw(a, a, [&](uint64_t x, uint64_t) { return x & (a.kind == Kind::F32 ? 0x7fffffffu : ~(uint64_t{1} << 63)); });
+  }
+  V sqrt(V a) {
+    return floating(a, [](auto x) { return std::sqrt(x); });
+  }
   V fma(V a, V b, V c) {
     return a.kind == Kind::F32 ? V::of(std::fma(a.f(), b.f(), c.f())) : V::of(std::fma(a.d(), b.d(), c.d()));
   }
@@ -81,15 +108,33 @@ struct ScalarBuilder {
   V scalef(V p, V n) { return V::of(static_cast<float>(std::ldexp(static_cast<double>(p.f()), static_cast<int>(n.f())))); }
   V min_x86(V a, V b) { return lt(a, b).bits ? a : b; }
   V max_x86(V a, V b) { return gt(a, b).bits ? a : b; }
-  V round_even(V a) { return floating(a, [](auto x) { return std::nearbyint(x); }); }
-  V floor(V a) { return floating(a, [](auto x) { return std::floor(x); }); }
-  V trunc(V a) { return floating(a, [](auto x) { return std::trunc(x); }); }
-  V eq(V a, V b) { return test(a, b, [](auto x, auto y) { return x == y; }); }
-  V ne(V a, V b) { return test(a, b, [](auto x, auto y) { return x != y; }); }
-  V lt(V a, V b) { return test(a, b, [](auto x, auto y) { return x < y; }); }
-  V le(V a, V b) { return test(a, b, [](auto x, auto y) { return x <= y; }); }
-  V gt(V a, V b) { return test(a, b, [](auto x, auto y) { return x > y; }); }
-  V ge(V a, V b) { return test(a, b, [](auto x, auto y) { return x >= y; }); }
+  V round_even(V a) {
+    return floating(a, [](auto x) { return std::nearbyint(x); });
+  }
+  V floor(V a) {
+    return floating(a, [](auto x) { return std::floor(x); });
+  }
+  V trunc(V a) {
+    return floating(a, [](auto x) { return std::trunc(x); });
+  }
+  V eq(V a, V b) {
+    return test(a, b, [](auto x, auto y) { return x == y; });
+  }
+  V ne(V a, V b) {
+    return test(a, b, [](auto x, auto y) { return x != y; });
+  }
+  V lt(V a, V b) {
+    return test(a, b, [](auto x, auto y) { return x < y; });
+  }
+  V le(V a, V b) {
+    return test(a, b, [](auto x, auto y) { return x <= y; });
+  }
+  V gt(V a, V b) {
+    return test(a, b, [](auto x, auto y) { return x > y; });
+  }
+  V ge(V a, V b) {
+    return test(a, b, [](auto x, auto y) { return x >= y; });
+  }
   V mask_and(V a, V b) { return V::of((a.bits & b.bits) != 0); }
   V mask_or(V a, V b) { return V::of((a.bits | b.bits) != 0); }
   V mask_xor(V a, V b) { return V::of(a.bits != b.bits); }
@@ -112,10 +157,18 @@ struct ScalarBuilder {
   V i32_sar(V a, int k) { return V::of(a.w() >> k); }
   V i32_eq(V a, V b) { return eq(a, b); }
   V i32_gt(V a, V b) { return gt(a, b); }
-  V bit_and(V a, V b) { return raw(a, b, [](uint64_t x, uint64_t y) { return x & y; }); }
-  V bit_or(V a, V b) { return raw(a, b, [](uint64_t x, uint64_t y) { return x | y; }); }
-  V bit_xor(V a, V b) { return raw(a, b, [](uint64_t x, uint64_t y) { return x ^ y; }); }
-  V bit_andnot(V a, V b) { return raw(a, b, [](uint64_t x, uint64_t y) { return ~x & y; }); }
+  V bit_and(V a, V b) {
+    return raw(a, b, [](uint64_t x, uint64_t y) { return x & y; });
+  }
+  V bit_or(V a, V b) {
+    return raw(a, b, [](uint64_t x, uint64_t y) { return x | y; });
+  }
+  V bit_xor(V a, V b) {
+    return raw(a, b, [](uint64_t x, uint64_t y) { return x ^ y; });
+  }
+  V bit_andnot(V a, V b) {
+    return raw(a, b, [](uint64_t x, uint64_t y) { return ~x & y; });
+  }
   V slow_lanes(V m, V fast, V x, float (*fn)(float)) { return m.bits ? V::of(fn(x.f())) : fast; }
   V call1(V x, float (*fn)(float)) { return V::of(fn(x.f())); }
   V call1(V x, double (*fn)(double)) { return V::of(fn(x.d())); }
@@ -135,10 +188,14 @@ inline Value cast(ScalarType to, Value v) {
   const Kind k = kind_of(to);
   if (k == v.kind) return v;
   switch (k) {
-    case Kind::Bool: return Value::of(v.kind == Kind::F32 ? v.f() != 0 : v.kind == Kind::F64 ? v.d() != 0 : v.bits != 0);
-    case Kind::I64: return Value::of(v.kind == Kind::F32 ? truncated(v.f()) : v.kind == Kind::F64 ? truncated(v.d()) : v.i());
-    case Kind::F32: return Value::of(v.kind == Kind::F64 ? static_cast<float>(v.d()) : static_cast<float>(v.i()));
-    default: return Value::of(v.kind == Kind::F32 ? static_cast<double>(v.f()) : static_cast<double>(v.i()));
+    case Kind::Bool:
+      return Value::of(v.kind == Kind::F32 ? v.f() != 0 : v.kind == Kind::F64 ? v.d() != 0 : v.bits != 0);
+    case Kind::I64:
+      return Value::of(v.kind == Kind::F32 ? truncated(v.f()) : v.kind == Kind::F64 ? truncated(v.d()) : v.i());
+    case Kind::F32:
+      return Value::of(v.kind == Kind::F64 ? static_cast<float>(v.d()) : static_cast<float>(v.i()));
+    default:
+      return Value::of(v.kind == Kind::F32 ? static_cast<double>(v.f()) : static_cast<double>(v.i()));
   }
 }
 
@@ -169,7 +226,11 @@ class Interpreter {
 
   /// All results first, then the writes, so that shared memory is read before it is written.
   void run() {
-    struct Write { const LoopStore* store; int64_t at; Value value; };
+    struct Write {
+      const LoopStore* store;
+      int64_t at;
+      Value value;
+    };
     std::vector<Write> writes;
     std::vector<int64_t> index(spec_.sizes.size(), 0);
     for (const LoopStore& s : spec_.stores) visit(s, 0, index, [&](int64_t at, Value v) { writes.push_back({&s, at, v}); });
@@ -212,12 +273,18 @@ class Interpreter {
         for (size_t d = 0; d < index.size(); ++d) at += index[d] * o.strides[d];
         return read(operands_[static_cast<size_t>(x.index)], x.dtype, at);
       }
-      case LoopKind::Scalar: return read(&scalars_[static_cast<size_t>(x.index)], x.dtype, 0);
-      case LoopKind::Constant: return read(&x.bits, x.dtype, 0);
-      case LoopKind::Iota: return cast(x.dtype, Value::of(index[static_cast<size_t>(x.index)]));
-      case LoopKind::Cast: return cast(x.dtype, value(x.in[0], index, memo));
-      case LoopKind::Reduce: return reduce(n, index);
-      default: break;
+      case LoopKind::Scalar:
+        return read(&scalars_[static_cast<size_t>(x.index)], x.dtype, 0);
+      case LoopKind::Constant:
+        return read(&x.bits, x.dtype, 0);
+      case LoopKind::Iota:
+        return cast(x.dtype, Value::of(index[static_cast<size_t>(x.index)]));
+      case LoopKind::Cast:
+        return cast(x.dtype, value(x.in[0], index, memo));
+      case LoopKind::Reduce:
+        return reduce(n, index);
+      default:
+        break;
     }
     Value in[4];
     for (int i = 0; i < x.n_in; ++i) in[i] = value(x.in[i], index, memo);
@@ -271,7 +338,8 @@ class Interpreter {
     if (levels) fold();
     std::vector<Value>& lane = levels ? acc1 : acc0;
     for (int s = lanes / 2; s >= 1; s /= 2)
-      for (int l = 0; l < s; ++l) lane[static_cast<size_t>(l)] = combine(x.reduce, lane[static_cast<size_t>(l)], lane[static_cast<size_t>(l + s)]);
+      for (int l = 0; l < s; ++l)
+        lane[static_cast<size_t>(l)] = combine(x.reduce, lane[static_cast<size_t>(l)], lane[static_cast<size_t>(l + s)]);
     if (count != 1) result = lane[0];
     index[axis_] = 0;
     return reduced_[key] = result;
@@ -391,8 +459,9 @@ struct SpecBuilder {
 
 /// Numbers that find mistakes: specials among ordinary ones.
 inline Value random_value(std::mt19937_64& rng, ScalarType t) {
-  static constexpr double specials[] = {0.0, -0.0, 1.0, -1.0, 0.5, 2.0, 1e-45, -1e-40, 1.17549435e-38, 3.4e38, -3.4e38, HUGE_VAL, -HUGE_VAL,
-                                        NAN, 88.9, -104.2, 3e5, 1e10, 127.5, -0.3, 1e-20, 6.0, 3.14159274, 16777217.0, 9.3e18, -9.3e18};
+  static constexpr double specials[] = {
+      0.0,  -0.0,   1.0, -1.0, 0.5,   2.0,  1e-45, -1e-40, 1.17549435e-38, 3.4e38,     -3.4e38, HUGE_VAL, -HUGE_VAL, NAN,
+      88.9, -104.2, 3e5, 1e10, 127.5, -0.3, 1e-20, 6.0,    3.14159274,     16777217.0, 9.3e18,  -9.3e18};
   if (t == kBool) return Value::of(bool(rng() & 1));
   const uint64_t pick = rng() % 4;
   if (t == kLong) {
@@ -411,7 +480,8 @@ struct Check {
 
 /// Runs a spec under an ISA cap on guarded memory and compares every output byte with the interpreter's.
 /// `at_start`: operands begin right after a faulting page instead of ending before one. `shared`: output o uses input i's memory.
-inline Check check(const LoopSpec& spec, Isa cap, uint64_t seed, bool at_start = false, std::vector<std::pair<int, int>> shared = {}) {
+inline Check check(const LoopSpec& spec, Isa cap, uint64_t seed, bool at_start = false,
+                   std::vector<std::pair<int, int>> shared = {}) {
   set_isa_cap(cap);
   const auto kernel = get_kernel(spec);
   if (!kernel) return {"no kernel"};
@@ -445,7 +515,8 @@ inline Check check(const LoopSpec& spec, Isa cap, uint64_t seed, bool at_start =
     if (!ours[o]->canaries_intact()) return {"operand " + std::to_string(o) + ": written outside"};
     const ScalarType t = spec.operands[o].dtype;
     for (size_t e = 0; e < ours[o]->size() / element_size(t); ++e) {
-      const Value got = read(ours[o]->data(), t, static_cast<int64_t>(e)), want = read(theirs[o].data(), t, static_cast<int64_t>(e));
+      const Value got = read(ours[o]->data(), t, static_cast<int64_t>(e)),
+                  want = read(theirs[o].data(), t, static_cast<int64_t>(e));
       if (same(got, want)) continue;
       char text[160];
       std::snprintf(text, sizeof text, "operand %zu element %zu: got %#llx, expected %#llx (seed %llu, %s)", o, e,

@@ -182,24 +182,68 @@ void BodyEmitter::end_inst() {
 
 void BodyEmitter::emit_inst(const Inst& i) {
   switch (i.op) {
-    case Vop::Add: case Vop::Sub: case Vop::Mul: case Vop::Div: case Vop::Min: case Vop::Max:
-    case Vop::And: case Vop::Or: case Vop::Xor: case Vop::AndNot: case Vop::MulU32: case Vop::Scalef: return binary(i);
-    case Vop::Fma: case Vop::Fnma: return fused(i);
-    case Vop::Sqrt: case Vop::Round: case Vop::Move: case Vop::Shl: case Vop::Shr: case Vop::Sar: return unary(i);
-    case Vop::Cmp: return compare(i);
-    case Vop::MaskAnd: case Vop::MaskOr: case Vop::MaskXor: case Vop::MaskNot: case Vop::MaskConst: return mask_op(i);
-    case Vop::WidenMask: case Vop::NarrowMask: return mask_width(i);
-    case Vop::Select: return select(i);
-    case Vop::CvtF32I32: case Vop::CvtI32F32: case Vop::CvtF32F64: case Vop::CvtF64F32:
-    case Vop::CvtI64F32: case Vop::CvtI64F64: case Vop::CvtF32I64: case Vop::CvtF64I64: return convert(i);
-    case Vop::Call: return call(i);
-    case Vop::SlowLanes: return slow_lanes(i);
-    case Vop::Load: return load(i);
-    case Vop::Store: return store(i);
-    case Vop::BufferLoad: case Vop::BufferStore: return buffer(i);
-    case Vop::Iota: return iota(i);
-    case Vop::Accumulate: return accumulate(i);
-    case Vop::SaveSlot: return save_slot(i);
+    case Vop::Add:
+    case Vop::Sub:
+    case Vop::Mul:
+    case Vop::Div:
+    case Vop::Min:
+    case Vop::Max:
+    case Vop::And:
+    case Vop::Or:
+    case Vop::Xor:
+    case Vop::AndNot:
+    case Vop::MulU32:
+    case Vop::Scalef:
+      return binary(i);
+    case Vop::Fma:
+    case Vop::Fnma:
+      return fused(i);
+    case Vop::Sqrt:
+    case Vop::Round:
+    case Vop::Move:
+    case Vop::Shl:
+    case Vop::Shr:
+    case Vop::Sar:
+      return unary(i);
+    case Vop::Cmp:
+      return compare(i);
+    case Vop::MaskAnd:
+    case Vop::MaskOr:
+    case Vop::MaskXor:
+    case Vop::MaskNot:
+    case Vop::MaskConst:
+      return mask_op(i);
+    case Vop::WidenMask:
+    case Vop::NarrowMask:
+      return mask_width(i);
+    case Vop::Select:
+      return select(i);
+    case Vop::CvtF32I32:
+    case Vop::CvtI32F32:
+    case Vop::CvtF32F64:
+    case Vop::CvtF64F32:
+    case Vop::CvtI64F32:
+    case Vop::CvtI64F64:
+    case Vop::CvtF32I64:
+    case Vop::CvtF64I64:
+      return convert(i);
+    case Vop::Call:
+      return call(i);
+    case Vop::SlowLanes:
+      return slow_lanes(i);
+    case Vop::Load:
+      return load(i);
+    case Vop::Store:
+      return store(i);
+    case Vop::BufferLoad:
+    case Vop::BufferStore:
+      return buffer(i);
+    case Vop::Iota:
+      return iota(i);
+    case Vop::Accumulate:
+      return accumulate(i);
+    case Vop::SaveSlot:
+      return save_slot(i);
   }
 }
 

@@ -79,11 +79,11 @@ class BodyEmitter {
   const Ir* ir_ = nullptr;
   BodyParams p_;
   int position_ = 0;
-  std::vector<int8_t> where_;     // register of each value, -1 = none
-  std::vector<int32_t> spill_;    // stack slot of each value, -1 = none
-  std::vector<int32_t> next_;     // next instruction that uses it
+  std::vector<int8_t> where_;   // register of each value, -1 = none
+  std::vector<int32_t> spill_;  // stack slot of each value, -1 = none
+  std::vector<int32_t> next_;   // next instruction that uses it
   std::vector<bool> pinned_;
-  int32_t owner_[32];             // value in each vector register; kFree, kHeld
+  int32_t owner_[32];  // value in each vector register; kFree, kHeld
   int32_t mask_owner_[8];
   uint32_t locked_ = 0, mask_locked_ = 0, temps_ = 0, mask_temps_ = 0;
 };

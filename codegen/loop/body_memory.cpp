@@ -340,7 +340,8 @@ void BodyEmitter::accumulate(const Inst& i) {
       a_.emit(I::kIdVmovaps, vec(sum, bytes), vec(reg, bytes));
       emit_combine(f_, acc.kind, acc.elt, bytes, sum, value, needs ? temp_vector() : 0, needs ? temp_vector() : 0, false);
       const x86::Vec mask = tail_mask(elt_bytes(acc.elt));
-      a_.emit(elt_bytes(acc.elt) == 8 ? I::kIdVblendvpd : I::kIdVblendvps, vec(reg, bytes), vec(reg, bytes), vec(sum, bytes), mask);
+      a_.emit(elt_bytes(acc.elt) == 8 ? I::kIdVblendvpd : I::kIdVblendvps, vec(reg, bytes), vec(reg, bytes), vec(sum, bytes),
+              mask);
     }
   }
   if (pinned < 0) a_.emit(I::kIdVmovaps, slot, vec(reg, bytes));

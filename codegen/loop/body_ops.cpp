@@ -16,19 +16,32 @@ constexpr int kFree = -1;
 InstId binary_id(Vop op, Elt e, bool avx512) {
   const bool d = e == Elt::F64, wide = elt_bytes(e) == 8, f = e == Elt::F32 || d;
   switch (op) {
-    case Vop::Add: return f ? (d ? I::kIdVaddpd : I::kIdVaddps) : (wide ? I::kIdVpaddq : I::kIdVpaddd);
-    case Vop::Sub: return f ? (d ? I::kIdVsubpd : I::kIdVsubps) : (wide ? I::kIdVpsubq : I::kIdVpsubd);
-    case Vop::Mul: return f ? (d ? I::kIdVmulpd : I::kIdVmulps) : (wide ? I::kIdVpmullq : I::kIdVpmulld);
-    case Vop::Div: return d ? I::kIdVdivpd : I::kIdVdivps;
-    case Vop::Scalef: return I::kIdVscalefps;
-    case Vop::Min: return f ? (d ? I::kIdVminpd : I::kIdVminps) : (wide ? I::kIdVpminsq : I::kIdVpminsd);
-    case Vop::Max: return f ? (d ? I::kIdVmaxpd : I::kIdVmaxps) : (wide ? I::kIdVpmaxsq : I::kIdVpmaxsd);
-    case Vop::And: return wide ? I::kIdVandpd : I::kIdVandps;
-    case Vop::Or: return wide ? I::kIdVorpd : I::kIdVorps;
-    case Vop::Xor: return wide ? I::kIdVxorpd : I::kIdVxorps;
-    case Vop::AndNot: return wide ? I::kIdVandnpd : I::kIdVandnps;
-    case Vop::MulU32: return I::kIdVpmuludq;
-    default: break;
+    case Vop::Add:
+      return f ? (d ? I::kIdVaddpd : I::kIdVaddps) : (wide ? I::kIdVpaddq : I::kIdVpaddd);
+    case Vop::Sub:
+      return f ? (d ? I::kIdVsubpd : I::kIdVsubps) : (wide ? I::kIdVpsubq : I::kIdVpsubd);
+    case Vop::Mul:
+      return f ? (d ? I::kIdVmulpd : I::kIdVmulps) : (wide ? I::kIdVpmullq : I::kIdVpmulld);
+    case Vop::Div:
+      return d ? I::kIdVdivpd : I::kIdVdivps;
+    case Vop::Scalef:
+      return I::kIdVscalefps;
+    case Vop::Min:
+      return f ? (d ? I::kIdVminpd : I::kIdVminps) : (wide ? I::kIdVpminsq : I::kIdVpminsd);
+    case Vop::Max:
+      return f ? (d ? I::kIdVmaxpd : I::kIdVmaxps) : (wide ? I::kIdVpmaxsq : I::kIdVpmaxsd);
+    case Vop::And:
+      return wide ? I::kIdVandpd : I::kIdVandps;
+    case Vop::Or:
+      return wide ? I::kIdVorpd : I::kIdVorps;
+    case Vop::Xor:
+      return wide ? I::kIdVxorpd : I::kIdVxorps;
+    case Vop::AndNot:
+      return wide ? I::kIdVandnpd : I::kIdVandnps;
+    case Vop::MulU32:
+      return I::kIdVpmuludq;
+    default:
+      break;
   }
   (void)avx512;
   return I::kIdNone;
@@ -37,12 +50,18 @@ InstId binary_id(Vop op, Elt e, bool avx512) {
 /// cmpps predicate: ordered and quiet, except Ne which is true for NaN. Integers use the EVEX numbering directly.
 int float_predicate(CmpPred p) {
   switch (p) {
-    case CmpPred::Eq: return 0;
-    case CmpPred::Lt: return 17;
-    case CmpPred::Le: return 18;
-    case CmpPred::Ne: return 4;
-    case CmpPred::Ge: return 29;
-    default: return 30;
+    case CmpPred::Eq:
+      return 0;
+    case CmpPred::Lt:
+      return 17;
+    case CmpPred::Le:
+      return 18;
+    case CmpPred::Ne:
+      return 4;
+    case CmpPred::Ge:
+      return 29;
+    default:
+      return 30;
   }
 }
 
@@ -70,10 +89,18 @@ void BodyEmitter::unary(const Inst& i) {
   finish_sources(i);
   const x86::Vec dst = vec_of(define(i.dst), i.dst);
   switch (i.op) {
-    case Vop::Shl: a_.emit(wide ? I::kIdVpsllq : I::kIdVpslld, dst, a, asmjit::imm(i.imm)); break;
-    case Vop::Shr: a_.emit(wide ? I::kIdVpsrlq : I::kIdVpsrld, dst, a, asmjit::imm(i.imm)); break;
-    case Vop::Sar: a_.emit(I::kIdVpsrad, dst, a, asmjit::imm(i.imm)); break;
-    default: a_.emit(I::kIdVmovaps, dst, a); break;
+    case Vop::Shl:
+      a_.emit(wide ? I::kIdVpsllq : I::kIdVpslld, dst, a, asmjit::imm(i.imm));
+      break;
+    case Vop::Shr:
+      a_.emit(wide ? I::kIdVpsrlq : I::kIdVpsrld, dst, a, asmjit::imm(i.imm));
+      break;
+    case Vop::Sar:
+      a_.emit(I::kIdVpsrad, dst, a, asmjit::imm(i.imm));
+      break;
+    default:
+      a_.emit(I::kIdVmovaps, dst, a);
+      break;
   }
 }
 
@@ -138,20 +165,36 @@ void BodyEmitter::mask_op(const Inst& i) {
     finish_sources(i);
     const x86::KReg dst = kreg(define(i.dst));
     switch (i.op) {
-      case Vop::MaskAnd: a_.kandw(dst, kreg(a), kreg(b)); break;
-      case Vop::MaskOr: a_.korw(dst, kreg(a), kreg(b)); break;
-      case Vop::MaskXor: a_.kxorw(dst, kreg(a), kreg(b)); break;
-      case Vop::MaskNot: a_.knotw(dst, kreg(a)); break;
-      default: i.imm ? a_.kxnorw(dst, dst, dst) : a_.kxorw(dst, dst, dst); break;
+      case Vop::MaskAnd:
+        a_.kandw(dst, kreg(a), kreg(b));
+        break;
+      case Vop::MaskOr:
+        a_.korw(dst, kreg(a), kreg(b));
+        break;
+      case Vop::MaskXor:
+        a_.kxorw(dst, kreg(a), kreg(b));
+        break;
+      case Vop::MaskNot:
+        a_.knotw(dst, kreg(a));
+        break;
+      default:
+        i.imm ? a_.kxnorw(dst, dst, dst) : a_.kxorw(dst, dst, dst);
+        break;
     }
     return;
   }
   const x86::Vec dst = vec_of(define(i.dst), i.dst);  // before the operands are freed: MaskNot writes it first
   const int n = bytes_of(i.dst);
   switch (i.op) {
-    case Vop::MaskAnd: a_.emit(I::kIdVandps, dst, vec(a, n), vec(b, n)); break;
-    case Vop::MaskOr: a_.emit(I::kIdVorps, dst, vec(a, n), vec(b, n)); break;
-    case Vop::MaskXor: a_.emit(I::kIdVxorps, dst, vec(a, n), vec(b, n)); break;
+    case Vop::MaskAnd:
+      a_.emit(I::kIdVandps, dst, vec(a, n), vec(b, n));
+      break;
+    case Vop::MaskOr:
+      a_.emit(I::kIdVorps, dst, vec(a, n), vec(b, n));
+      break;
+    case Vop::MaskXor:
+      a_.emit(I::kIdVxorps, dst, vec(a, n), vec(b, n));
+      break;
     case Vop::MaskNot:
       a_.emit(I::kIdVpcmpeqd, dst, dst, dst);
       a_.emit(I::kIdVxorps, dst, dst, vec(a, n));
@@ -201,14 +244,30 @@ void BodyEmitter::convert(const Inst& i) {
   const x86::Vec dst = vec_of(define(i.dst), i.dst);
   InstId id = I::kIdNone;
   switch (i.op) {
-    case Vop::CvtF32I32: id = I::kIdVcvtps2dq; break;
-    case Vop::CvtI32F32: id = I::kIdVcvtdq2ps; break;
-    case Vop::CvtF32F64: id = I::kIdVcvtps2pd; break;
-    case Vop::CvtF64F32: id = I::kIdVcvtpd2ps; break;
-    case Vop::CvtI64F32: id = I::kIdVcvtqq2ps; break;
-    case Vop::CvtI64F64: id = I::kIdVcvtqq2pd; break;
-    case Vop::CvtF32I64: id = I::kIdVcvttps2qq; break;
-    default: id = I::kIdVcvttpd2qq; break;
+    case Vop::CvtF32I32:
+      id = I::kIdVcvtps2dq;
+      break;
+    case Vop::CvtI32F32:
+      id = I::kIdVcvtdq2ps;
+      break;
+    case Vop::CvtF32F64:
+      id = I::kIdVcvtps2pd;
+      break;
+    case Vop::CvtF64F32:
+      id = I::kIdVcvtpd2ps;
+      break;
+    case Vop::CvtI64F32:
+      id = I::kIdVcvtqq2ps;
+      break;
+    case Vop::CvtI64F64:
+      id = I::kIdVcvtqq2pd;
+      break;
+    case Vop::CvtF32I64:
+      id = I::kIdVcvttps2qq;
+      break;
+    default:
+      id = I::kIdVcvttpd2qq;
+      break;
   }
   a_.emit(id, dst, a);
 }

@@ -19,12 +19,16 @@ constexpr int kGeneralBytes = 64, kMaskBytes = 64;
 struct Saved {
   uint8_t* base;
   int vector_bytes;
-  template <class T> T get(int reg, int lane) const {
+  template <class T>
+  T get(int reg, int lane) const {
     T v;
     std::memcpy(&v, at(reg) + lane * static_cast<int>(sizeof(T)), sizeof(T));
     return v;
   }
-  template <class T> void set(int reg, int lane, T v) { std::memcpy(at(reg) + lane * static_cast<int>(sizeof(T)), &v, sizeof(T)); }
+  template <class T>
+  void set(int reg, int lane, T v) {
+    std::memcpy(at(reg) + lane * static_cast<int>(sizeof(T)), &v, sizeof(T));
+  }
   uint64_t mask(int k) const {
     uint64_t v;
     std::memcpy(&v, base + kGeneralBytes + 8 * k, 8);
@@ -60,12 +64,18 @@ void apply_slow(Saved s, const CallDescriptor& d) {
 void call_lanes(uint8_t* saved, const CallDescriptor* d) {
   const Saved s{saved, d->vector_bytes};
   switch (d->kind) {
-    case LaneKind::Slow32: return apply_slow(s, *d);
-    case LaneKind::Call32: return apply1<float>(s, *d);
-    case LaneKind::Call32x2: return apply2<float>(s, *d);
-    case LaneKind::Call64: return apply1<double>(s, *d);
-    case LaneKind::Call64x2: return apply2<double>(s, *d);
-    case LaneKind::CallI64x2: return apply2<int64_t>(s, *d);
+    case LaneKind::Slow32:
+      return apply_slow(s, *d);
+    case LaneKind::Call32:
+      return apply1<float>(s, *d);
+    case LaneKind::Call32x2:
+      return apply2<float>(s, *d);
+    case LaneKind::Call64:
+      return apply1<double>(s, *d);
+    case LaneKind::Call64x2:
+      return apply2<double>(s, *d);
+    case LaneKind::CallI64x2:
+      return apply2<int64_t>(s, *d);
   }
 }
 

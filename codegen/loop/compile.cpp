@@ -6,14 +6,27 @@ namespace sinter::codegen {
 
 namespace {
 
-/// Keeps the first error; the emitter goes on and the result is thrown away.
-class FirstError : public asmjit::ErrorHandler {
+/// Stops at the first instruction the assembler does not take.
+class ThrowErrors : public asmjit::ErrorHandler {
  public:
-  void handleError(asmjit::Error, const char* message, asmjit::BaseEmitter*) override {
-    if (text.empty()) text = message;
-  }
-  std::string text;
+  void handleError(asmjit::Error, const char* message, asmjit::BaseEmitter*) override { raise("assembler: {}", message); }
 };
+
+void emit(const LoopSpec& spec, Isa isa, CompiledLoop& out) {
+  asmjit::CodeHolder code;
+  ThrowErrors errors;
+  code.init(asmjit::Environment::host());
+  code.setErrorHandler(&errors);
+  x86::Assembler assembler(&code);
+  KernelFrame frame(assembler, spec, isa, LoopPlan::lanes_for(spec, isa));
+  LoopPlan plan(frame);
+  NestEmitter(frame, plan).emit();
+  if (code.hasUnresolvedLinks() || code.hasRelocEntries()) raise("unbound label");
+  const asmjit::CodeBuffer& buffer = code.textSection()->buffer();
+  out.code.assign(buffer.data(), buffer.data() + buffer.size());
+  out.ranges = std::move(frame.ranges);
+  out.scratch_bytes = plan.scratch_bytes();
+}
 
 }  // namespace
 
@@ -22,23 +35,12 @@ bool compile_loop(const LoopSpec& spec, Isa isa, CompiledLoop& out, std::string&
     why = refused;
     return false;
   }
-  asmjit::CodeHolder code;
-  FirstError errors;
-  code.init(asmjit::Environment::host());
-  code.setErrorHandler(&errors);
-  x86::Assembler assembler(&code);
-  KernelFrame frame(assembler, spec, isa, LoopPlan::lanes_for(spec, isa));
-  LoopPlan plan(frame);
-  NestEmitter(frame, plan).emit();
-  if (!errors.text.empty()) {
-    why = errors.text;
+  try {
+    emit(spec, isa, out);
+  } catch (const Error& e) {
+    why = e.what();
     return false;
   }
-  if (code.hasUnresolvedLinks() || code.hasRelocEntries()) raise("emitter: unbound label in {}", kernel_name(spec));
-  const asmjit::CodeBuffer& buffer = code.textSection()->buffer();
-  out.code.assign(buffer.data(), buffer.data() + buffer.size());
-  out.ranges = std::move(frame.ranges);
-  out.scratch_bytes = plan.scratch_bytes();
   return true;
 }
 

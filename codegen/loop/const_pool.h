@@ -17,7 +17,10 @@ class ConstPool {
 
  private:
   int32_t append(const void* data, size_t n, size_t align);
-  struct Entry { uint64_t bits; int32_t size, offset; };
+  struct Entry {
+    uint64_t bits;
+    int32_t size, offset;
+  };
   bool replicate_;
   std::vector<Entry> scalars_;
   std::vector<Entry> tables_;

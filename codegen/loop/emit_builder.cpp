@@ -12,10 +12,14 @@ V EmitBuilder::constant_bits(ScalarType t, uint64_t bits) {
 
 V EmitBuilder::constant(ScalarType t, double value) {
   switch (t) {
-    case ScalarType::Float: return constant_bits(t, std::bit_cast<uint32_t>(static_cast<float>(value)));
-    case ScalarType::Double: return constant_bits(t, std::bit_cast<uint64_t>(value));
-    case ScalarType::Bool: return mask_constant(value != 0);
-    default: return constant_bits(t, static_cast<uint64_t>(static_cast<int64_t>(value)));
+    case ScalarType::Float:
+      return constant_bits(t, std::bit_cast<uint32_t>(static_cast<float>(value)));
+    case ScalarType::Double:
+      return constant_bits(t, std::bit_cast<uint64_t>(value));
+    case ScalarType::Bool:
+      return mask_constant(value != 0);
+    default:
+      return constant_bits(t, static_cast<uint64_t>(static_cast<int64_t>(value)));
   }
 }
 
@@ -39,9 +43,14 @@ V EmitBuilder::unary(Vop op, V a, int imm) {
 V EmitBuilder::binary(Vop op, V a, V b) {
   if (a.elt == Elt::Mask) {  // arithmetic of bools: + and max are or, * and min are and
     switch (op) {
-      case Vop::Add: case Vop::Or: return mask_binary(Vop::MaskOr, a, b);
-      case Vop::Mul: case Vop::And: return mask_binary(Vop::MaskAnd, a, b);
-      default: return mask_binary(Vop::MaskXor, a, b);
+      case Vop::Add:
+      case Vop::Or:
+        return mask_binary(Vop::MaskOr, a, b);
+      case Vop::Mul:
+      case Vop::And:
+        return mask_binary(Vop::MaskAnd, a, b);
+      default:
+        return mask_binary(Vop::MaskXor, a, b);
     }
   }
   const V r{ir_.new_reg(a.elt), a.elt};
@@ -64,25 +73,31 @@ V EmitBuilder::mul(V a, V b) {
 
 V EmitBuilder::neg(V a) {
   switch (a.elt) {
-    case Elt::F32: return binary(Vop::Xor, a, {ir_.constant(Elt::I32, 0x80000000u), Elt::F32});
-    case Elt::F64: return binary(Vop::Xor, a, {ir_.constant(Elt::I64, 0x8000000000000000u), Elt::F64});
-    case Elt::Mask: return a;
-    default: return sub({ir_.constant(a.elt, 0), a.elt}, a);
+    case Elt::F32:
+      return binary(Vop::Xor, a, {ir_.constant(Elt::I32, 0x80000000u), Elt::F32});
+    case Elt::F64:
+      return binary(Vop::Xor, a, {ir_.constant(Elt::I64, 0x8000000000000000u), Elt::F64});
+    case Elt::Mask:
+      return a;
+    default:
+      return sub({ir_.constant(a.elt, 0), a.elt}, a);
   }
 }
 
 V EmitBuilder::abs(V a) {
   switch (a.elt) {
-    case Elt::F32: return binary(Vop::And, a, {ir_.constant(Elt::I32, 0x7fffffffu), Elt::F32});
-    case Elt::F64: return binary(Vop::And, a, {ir_.constant(Elt::I64, 0x7fffffffffffffffu), Elt::F64});
-    case Elt::Mask: return a;
-    default: return select(lt(a, {ir_.constant(a.elt, 0), a.elt}), neg(a), a);
+    case Elt::F32:
+      return binary(Vop::And, a, {ir_.constant(Elt::I32, 0x7fffffffu), Elt::F32});
+    case Elt::F64:
+      return binary(Vop::And, a, {ir_.constant(Elt::I64, 0x7fffffffffffffffu), Elt::F64});
+    case Elt::Mask:
+      return a;
+    default:
+      return select(lt(a, {ir_.constant(a.elt, 0), a.elt}), neg(a), a);
   }
 }
 
-V EmitBuilder::scalef(V p, V n) {
-  return ir_.avx512() ? binary(Vop::Scalef, p, n) : math::scalef_by_bits(*this, p, n);
-}
+V EmitBuilder::scalef(V p, V n) { return ir_.avx512() ? binary(Vop::Scalef, p, n) : math::scalef_by_bits(*this, p, n); }
 
 V EmitBuilder::min_x86(V a, V b) {
   if (a.elt == Elt::Mask) return mask_and(a, b);
@@ -112,23 +127,35 @@ V EmitBuilder::compare_i64(CmpPred pred, V a, V b) {
     return r;
   };
   switch (pred) {
-    case CmpPred::Eq: return direct(CmpPred::Eq, a, b);
-    case CmpPred::Ne: return mask_not(direct(CmpPred::Eq, a, b));
-    case CmpPred::Gt: return direct(CmpPred::Gt, a, b);
-    case CmpPred::Lt: return direct(CmpPred::Gt, b, a);
-    case CmpPred::Le: return mask_not(direct(CmpPred::Gt, a, b));
-    default: return mask_not(direct(CmpPred::Gt, b, a));
+    case CmpPred::Eq:
+      return direct(CmpPred::Eq, a, b);
+    case CmpPred::Ne:
+      return mask_not(direct(CmpPred::Eq, a, b));
+    case CmpPred::Gt:
+      return direct(CmpPred::Gt, a, b);
+    case CmpPred::Lt:
+      return direct(CmpPred::Gt, b, a);
+    case CmpPred::Le:
+      return mask_not(direct(CmpPred::Gt, a, b));
+    default:
+      return mask_not(direct(CmpPred::Gt, b, a));
   }
 }
 
 V EmitBuilder::compare_bool(CmpPred pred, V a, V b) {
   switch (pred) {
-    case CmpPred::Eq: return mask_not(mask_xor(a, b));
-    case CmpPred::Ne: return mask_xor(a, b);
-    case CmpPred::Lt: return mask_and(mask_not(a), b);
-    case CmpPred::Le: return mask_or(mask_not(a), b);
-    case CmpPred::Gt: return mask_and(a, mask_not(b));
-    default: return mask_or(a, mask_not(b));
+    case CmpPred::Eq:
+      return mask_not(mask_xor(a, b));
+    case CmpPred::Ne:
+      return mask_xor(a, b);
+    case CmpPred::Lt:
+      return mask_and(mask_not(a), b);
+    case CmpPred::Le:
+      return mask_or(mask_not(a), b);
+    case CmpPred::Gt:
+      return mask_and(a, mask_not(b));
+    default:
+      return mask_or(a, mask_not(b));
   }
 }
 
@@ -177,9 +204,12 @@ V EmitBuilder::cast(ScalarType to, V a) {
   if (e == Elt::Mask) return ne(a, {ir_.constant(a.elt, 0), a.elt});
   if (a.elt == Elt::Mask) return select(a, constant(to, int64_t{1}), constant(to, int64_t{0}));
   switch (a.elt) {
-    case Elt::F32: return convert(e == Elt::F64 ? Vop::CvtF32F64 : Vop::CvtF32I64, a, e);
-    case Elt::F64: return convert(e == Elt::F32 ? Vop::CvtF64F32 : Vop::CvtF64I64, a, e);
-    default: return convert(e == Elt::F32 ? Vop::CvtI64F32 : Vop::CvtI64F64, a, e);
+    case Elt::F32:
+      return convert(e == Elt::F64 ? Vop::CvtF32F64 : Vop::CvtF32I64, a, e);
+    case Elt::F64:
+      return convert(e == Elt::F32 ? Vop::CvtF64F32 : Vop::CvtF64I64, a, e);
+    default:
+      return convert(e == Elt::F32 ? Vop::CvtI64F32 : Vop::CvtI64F64, a, e);
   }
 }
 

@@ -20,9 +20,9 @@ struct Accumulator {
   Elt elt = Elt::F32;
   int copies = 0;
   int8_t reg[16] = {};
-  int32_t slot = 0;   // copies * 64 bytes
-  int32_t total = -1; // slot of the second level (sums of more than one block)
-  int32_t value = -1; // slot of the result
+  int32_t slot = 0;     // copies * 64 bytes
+  int32_t total = -1;   // slot of the second level (sums of more than one block)
+  int32_t value = -1;   // slot of the result
   bool single = false;  // one element: the result is that element
 };
 
@@ -77,13 +77,13 @@ class KernelFrame {
   ConstPool pool;
   asmjit::Label pool_label, thunk;
   bool thunk_used = false;
-  bool index_is_zero = false;  // rcx is not set up: uniform code, every operand has stride 0 along the last dimension
-  std::vector<int8_t> pointer_reg;     // per operand: general register or -1
-  std::vector<int32_t> pointer_slot;   // per operand: stack slot when there is no register
-  std::vector<int32_t> counter_slot;   // per dimension: index of an outer loop, or -1
+  bool index_is_zero = false;         // rcx is not set up: uniform code, every operand has stride 0 along the last dimension
+  std::vector<int8_t> pointer_reg;    // per operand: general register or -1
+  std::vector<int32_t> pointer_slot;  // per operand: stack slot when there is no register
+  std::vector<int32_t> counter_slot;  // per dimension: index of an outer loop, or -1
   std::vector<Accumulator> accumulators;
   std::vector<Pin> pins;
-  uint32_t reserved_vectors = 0;       // pinned
+  uint32_t reserved_vectors = 0;  // pinned
   uint32_t used_vectors = 0;
   std::vector<ColdCall> cold;
   std::vector<CodeRange> ranges;

@@ -14,21 +14,52 @@ constexpr int elt_bytes(Elt e) { return e == Elt::F64 || e == Elt::I64 ? 8 : 4; 
 Elt elt_of(ScalarType t);
 
 enum class Vop : uint8_t {
-  Add, Sub, Mul, Div, Min, Max, And, Or, Xor, AndNot, MulU32, Scalef,  // a, b
-  Fma, Fnma,                                                   // a * b + c, c - a * b
-  Sqrt, Round, Move,                                           // Round: imm = 0 even, 1 floor, 3 trunc
-  Shl, Shr, Sar,                                               // imm
-  Cmp,                                                         // imm = CmpPred
-  MaskAnd, MaskOr, MaskXor, MaskNot, MaskConst,                // MaskConst: imm = 0 or 1
-  WidenMask, NarrowMask,                                       // AVX2: 32-bit lanes <-> 64-bit lanes
-  Select,                                                      // a = mask, b = where set, c = where clear
-  CvtF32I32, CvtI32F32, CvtF32F64, CvtF64F32, CvtI64F32, CvtI64F64, CvtF32I64, CvtF64I64,
-  Call,                                                        // a = x, b = y; imm = LaneKind
-  SlowLanes,                                                   // a = mask, b = fast, c = x
-  Load, Store, BufferLoad, BufferStore,                        // index = operand, or byte offset in scratch
-  Iota,                                                        // index = dimension
-  Accumulate,                                                  // a = value; index = number of the reduction
-  SaveSlot,                                                    // a = value; index = frame offset
+  Add,
+  Sub,
+  Mul,
+  Div,
+  Min,
+  Max,
+  And,
+  Or,
+  Xor,
+  AndNot,
+  MulU32,
+  Scalef,  // a, b
+  Fma,
+  Fnma,  // a * b + c, c - a * b
+  Sqrt,
+  Round,
+  Move,  // Round: imm = 0 even, 1 floor, 3 trunc
+  Shl,
+  Shr,
+  Sar,  // imm
+  Cmp,  // imm = CmpPred
+  MaskAnd,
+  MaskOr,
+  MaskXor,
+  MaskNot,
+  MaskConst,  // MaskConst: imm = 0 or 1
+  WidenMask,
+  NarrowMask,  // AVX2: 32-bit lanes <-> 64-bit lanes
+  Select,      // a = mask, b = where set, c = where clear
+  CvtF32I32,
+  CvtI32F32,
+  CvtF32F64,
+  CvtF64F32,
+  CvtI64F32,
+  CvtI64F64,
+  CvtF32I64,
+  CvtF64I64,
+  Call,       // a = x, b = y; imm = LaneKind
+  SlowLanes,  // a = mask, b = fast, c = x
+  Load,
+  Store,
+  BufferLoad,
+  BufferStore,  // index = operand, or byte offset in scratch
+  Iota,         // index = dimension
+  Accumulate,   // a = value; index = number of the reduction
+  SaveSlot,     // a = value; index = frame offset
 };
 enum class CmpPred : uint8_t { Eq = 0, Lt = 1, Le = 2, Ne = 4, Ge = 5, Gt = 6 };
 enum class LaneKind : uint8_t { Slow32, Call32, Call32x2, Call64, Call64x2, CallI64x2 };
@@ -88,7 +119,11 @@ class Ir {
   Isa isa_;
   int lanes_;
   ConstPool& pool_;
-  struct ConstKey { uint64_t bits; Elt elt; int32_t reg; };
+  struct ConstKey {
+    uint64_t bits;
+    Elt elt;
+    int32_t reg;
+  };
   std::vector<ConstKey> consts_;
 };
 

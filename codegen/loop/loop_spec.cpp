@@ -18,7 +18,8 @@ std::string constant_text(const LoopNode& n) {
       std::memcpy(&d, &n.bits, 8);
       return fmt::format("{}", d);
     }
-    default: return fmt::format("{}", static_cast<int64_t>(n.bits));
+    default:
+      return fmt::format("{}", static_cast<int64_t>(n.bits));
   }
 }
 
@@ -32,13 +33,20 @@ const char* reduce_name(ReduceKind k) { return k == ReduceKind::Sum ? "sum" : k 
 
 std::string node_text(const LoopNode& n) {
   switch (n.kind) {
-    case LoopKind::Load: return fmt::format("load a{}", n.index);
-    case LoopKind::Scalar: return fmt::format("scalar s{}", n.index);
-    case LoopKind::Constant: return constant_text(n);
-    case LoopKind::Iota: return fmt::format("iota dim {}", n.index);
-    case LoopKind::Cast: return "cast" + inputs(n);
-    case LoopKind::Reduce: return reduce_name(n.reduce) + inputs(n);
-    default: break;
+    case LoopKind::Load:
+      return fmt::format("load a{}", n.index);
+    case LoopKind::Scalar:
+      return fmt::format("scalar s{}", n.index);
+    case LoopKind::Constant:
+      return constant_text(n);
+    case LoopKind::Iota:
+      return fmt::format("iota dim {}", n.index);
+    case LoopKind::Cast:
+      return "cast" + inputs(n);
+    case LoopKind::Reduce:
+      return reduce_name(n.reduce) + inputs(n);
+    default:
+      break;
   }
   std::string text = op_info(n.op).name + inputs(n);
   if (n.bits) text += fmt::format(" attr {:#x}", n.bits);

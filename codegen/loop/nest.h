@@ -51,10 +51,14 @@ class NestEmitter {
   LoopPlan& plan_;
   BodyEmitter body_;
   bool stream_ = false;
-  int prefetch_sweep_ = -1;                // sweep that fetches the next row, or -1
-  std::vector<int> prefetched_;            // operands it fetches
-  std::vector<uint32_t> saved_;   // callee-saved registers pushed
-  size_t patch_frame_ = 0;        // offset of the 32-bit frame size
+  struct Prefetch {
+    int operand;
+    int32_t ahead;
+  };
+  int prefetch_sweep_ = -1;  // sweep that fetches ahead, or -1
+  std::vector<Prefetch> prefetched_;
+  std::vector<uint32_t> saved_;  // callee-saved registers pushed
+  size_t patch_frame_ = 0;       // offset of the 32-bit frame size
   asmjit::Label exit_;
 };
 

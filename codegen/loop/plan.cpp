@@ -5,16 +5,35 @@ namespace sinter::codegen {
 
 namespace {
 
-constexpr int kRecomputeLimit = 8;        // instructions worth saving a pass through a row buffer
+constexpr int kRecomputeLimit = 8;           // instructions worth saving a pass through a row buffer
 constexpr int64_t kMaxLaneStride = 1 << 24;  // keeps gather offsets of 16 lanes in 32 bits
 
 bool is_cheap(Op op) {
   switch (op) {
-    case Op::add: case Op::sub: case Op::mul: case Op::neg: case Op::abs: case Op::relu: case Op::minimum: case Op::maximum:
-    case Op::eq: case Op::ne: case Op::lt: case Op::le: case Op::gt: case Op::ge: case Op::where: case Op::logical_and:
-    case Op::logical_or: case Op::logical_xor: case Op::logical_not: case Op::addcmul: case Op::threshold_backward:
+    case Op::add:
+    case Op::sub:
+    case Op::mul:
+    case Op::neg:
+    case Op::abs:
+    case Op::relu:
+    case Op::minimum:
+    case Op::maximum:
+    case Op::eq:
+    case Op::ne:
+    case Op::lt:
+    case Op::le:
+    case Op::gt:
+    case Op::ge:
+    case Op::where:
+    case Op::logical_and:
+    case Op::logical_or:
+    case Op::logical_xor:
+    case Op::logical_not:
+    case Op::addcmul:
+    case Op::threshold_backward:
       return true;
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -27,14 +46,19 @@ const char* refuse_node(const LoopSpec& spec, const LoopNode& n, int at) {
   for (int i = 0; i < n.n_in; ++i)
     if (n.in[i] < 0 || n.in[i] >= at) return "operand out of order";
   switch (n.kind) {
-    case LoopKind::Load: return n.index >= 0 && static_cast<size_t>(n.index) < spec.operands.size() ? nullptr : "bad operand";
-    case LoopKind::Scalar: return n.index >= 0 && static_cast<size_t>(n.index) < spec.scalars.size() ? nullptr : "bad scalar";
-    case LoopKind::Iota: return n.index >= 0 && static_cast<size_t>(n.index) < spec.sizes.size() ? nullptr : "bad dimension";
-    case LoopKind::Compute: return n.n_in > 0 && can_emit(n.op, compute_type(spec, n)) ? nullptr : "operator";
+    case LoopKind::Load:
+      return n.index >= 0 && static_cast<size_t>(n.index) < spec.operands.size() ? nullptr : "bad operand";
+    case LoopKind::Scalar:
+      return n.index >= 0 && static_cast<size_t>(n.index) < spec.scalars.size() ? nullptr : "bad scalar";
+    case LoopKind::Iota:
+      return n.index >= 0 && static_cast<size_t>(n.index) < spec.sizes.size() ? nullptr : "bad dimension";
+    case LoopKind::Compute:
+      return n.n_in > 0 && can_emit(n.op, compute_type(spec, n)) ? nullptr : "operator";
     case LoopKind::Reduce:
       if (spec.mode == LoopMode::Pointwise) return "reduction in pointwise mode";
       return n.dtype == ScalarType::Bool ? "reduction of bool" : nullptr;
-    default: return nullptr;
+    default:
+      return nullptr;
   }
 }
 
@@ -52,7 +76,8 @@ const char* LoopPlan::refuse(const LoopSpec& spec) {
   for (const LoopStore& s : spec.stores) {
     if (s.node < 0 || static_cast<size_t>(s.node) >= spec.nodes.size()) return "store";
     if (s.operand < 0 || static_cast<size_t>(s.operand) >= spec.operands.size()) return "store";
-    if (spec.nodes[static_cast<size_t>(s.node)].dtype != spec.operands[static_cast<size_t>(s.operand)].dtype) return "store dtype";
+    if (spec.nodes[static_cast<size_t>(s.node)].dtype != spec.operands[static_cast<size_t>(s.operand)].dtype)
+      return "store dtype";
   }
   return nullptr;
 }
@@ -95,17 +120,25 @@ void LoopPlan::analyse() {
     bool varies = false;
     int stage = 0;
     switch (n.kind) {
-      case LoopKind::Load: varies = f_.spec.operands[static_cast<size_t>(n.index)].strides[axis_] != 0; break;
-      case LoopKind::Iota: varies = static_cast<size_t>(n.index) == axis_; break;
-      case LoopKind::Reduce: stage = stage_[static_cast<size_t>(n.in[0])] + 1; break;
-      case LoopKind::Compute: case LoopKind::Cast:
+      case LoopKind::Load:
+        varies = f_.spec.operands[static_cast<size_t>(n.index)].strides[axis_] != 0;
+        break;
+      case LoopKind::Iota:
+        varies = static_cast<size_t>(n.index) == axis_;
+        break;
+      case LoopKind::Reduce:
+        stage = stage_[static_cast<size_t>(n.in[0])] + 1;
+        break;
+      case LoopKind::Compute:
+      case LoopKind::Cast:
         for (int k = 0; k < n.n_in; ++k) {
           const auto in = static_cast<size_t>(n.in[k]);
           varies = varies || varies_[in];
           stage = std::max(stage, stage_[in]);
         }
         break;
-      default: break;
+      default:
+        break;
     }
     varies_.push_back(varies);
     stage_.push_back(stage);
@@ -286,8 +319,10 @@ LoopPlan::V LoopPlan::compute(Piece p, int n) {
       p.ir->push(Vop::Iota, Elt::I64, v.id).index = x.index;
       return b.cast(x.dtype, v);
     }
-    case LoopKind::Cast: return b.cast(x.dtype, in[0]);
-    default: return emit_expression(b, x.op, compute_type(f_.spec, x), in, x.n_in, x.bits);
+    case LoopKind::Cast:
+      return b.cast(x.dtype, in[0]);
+    default:
+      return emit_expression(b, x.op, compute_type(f_.spec, x), in, x.n_in, x.bits);
   }
 }
 

@@ -59,8 +59,8 @@ class LoopPlan {
   size_t axis_;
   std::vector<bool> varies_, live_;
   std::vector<int> stage_;
-  std::vector<V> env_;            // per node: its value in the piece under construction
-  std::vector<int32_t> buffer_;   // per node: offset of its row buffer, or -1
+  std::vector<V> env_;           // per node: its value in the piece under construction
+  std::vector<int32_t> buffer_;  // per node: offset of its row buffer, or -1
   std::vector<bool> wants_slot_;
   std::vector<int32_t> accumulator_;  // per node
   size_t scratch_ = 0;

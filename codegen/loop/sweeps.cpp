@@ -11,8 +11,10 @@ namespace I = asmjit::x86::Inst;
 namespace {
 
 constexpr int kShortBody = 16, kMediumBody = 40;  // instructions up to which a loop is unrolled four and two times
-constexpr int64_t kPrefetchRow = 2048, kPrefetchTotal = 1 << 20, kPrefetchFarthest = 1 << 30;
-constexpr int kFreeRegisters = 9;                 // what reductions' ends and temporaries need beside pinned ones
+constexpr int kLongBody = 24;  // instructions from which a pointwise body keeps the fetchers from running ahead
+constexpr int64_t kFetchLine = 2048, kFetchTotal = 1 << 20, kFetchFarthest = 1 << 30, kFetchAhead = 3072, kFetchRows = 8;
+constexpr int kFreeRegisters = 9;  // what ends of rows, maxima and minima need beside pinned ones
+constexpr int kFreeForSums = 6;    // columns of sums only
 
 uint64_t start_bits(ReduceKind kind, Elt e) {
   const bool max = kind == ReduceKind::Max;
@@ -24,9 +26,7 @@ uint64_t start_bits(ReduceKind kind, Elt e) {
 
 }  // namespace
 
-int NestEmitter::unroll_of(const Ir& ir) const {
-  return ir.live_insts <= kShortBody ? 4 : ir.live_insts <= kMediumBody ? 2 : 1;
-}
+int NestEmitter::unroll_of(const Ir& ir) const { return ir.live_insts <= kShortBody ? 4 : ir.live_insts <= kMediumBody ? 2 : 1; }
 
 void NestEmitter::compare_index(const x86::Gp& reg, int64_t bound) {
   if (bound == static_cast<int32_t>(bound)) {
@@ -48,7 +48,11 @@ int NestEmitter::free_vector(int nth) const {
 void NestEmitter::pin(int k, int acc_copies, int64_t visits) {
   const Ir& ir = plan_.sweeps[static_cast<size_t>(k)];
   int next = f_.avx512() ? 31 : 15;
-  int budget = next + 1 - std::max(ir.pressure + 4, kFreeRegisters);
+  bool sums = f_.spec.mode == LoopMode::Column;
+  for (int32_t n : plan_.reduces[static_cast<size_t>(k)])
+    sums = sums && f_.accumulators[static_cast<size_t>(n)].kind == ReduceKind::Sum;
+  const int free = sums ? kFreeForSums : kFreeRegisters;
+  int budget = next + 1 - std::max(ir.pressure + 4, free);
   for (int32_t n : plan_.reduces[static_cast<size_t>(k)]) {
     Accumulator& acc = f_.accumulators[static_cast<size_t>(n)];
     for (int c = 0; c < acc_copies && budget > 0; ++c, --budget) {
@@ -85,37 +89,39 @@ void NestEmitter::uniform(int k, const BodyParams& p, bool along_lanes) {
   f_.note(-1);
 }
 
-/// A row is read by the first sweep at memory's pace while the later ones compute from the caches. So the longest of the
-/// later sweeps fetches the next row. Only for rows and tensors large enough to matter.
+/// What the hardware does not fetch early enough by itself: the next row (the first sweep reads it at memory's pace while
+/// the later ones compute from the caches), the rows further down a block of columns, and the inputs of long bodies.
 void NestEmitter::choose_prefetch() {
   const LoopSpec& s = f_.spec;
   const size_t rank = s.sizes.size();
-  if (s.mode != LoopMode::Row || rank < 2 || plan_.sweep_count() < 2) return;
-  int longest = 0;
-  for (int k = 1; k < plan_.sweep_count(); ++k) {
+  int longest = s.mode == LoopMode::Pointwise ? kLongBody - 1 : 0;
+  for (int k = s.mode == LoopMode::Row ? 1 : 0; k < plan_.sweep_count(); ++k) {
     const int n = plan_.sweeps[static_cast<size_t>(k)].live_insts;
-    if (n > 0 && n >= longest) longest = n, prefetch_sweep_ = k;
+    if (n >= std::max(longest, 1)) longest = n, prefetch_sweep_ = k;
   }
+  if (prefetch_sweep_ < 0 || (s.mode == LoopMode::Row && rank < 2)) return;
   for (size_t i = 0; i < s.operands.size(); ++i) {
     const LoopOperand& o = s.operands[i];
+    if (o.output || o.strides.back() != 1 || o.dtype == ScalarType::Bool) continue;
     const auto size = static_cast<int64_t>(element_size(o.dtype));
-    const int64_t row = s.sizes.back() * size, step = o.strides[rank - 2] * size;
-    if (!o.output && o.strides.back() == 1 && size >= 4 && row >= kPrefetchRow && row * s.sizes[rank - 2] >= kPrefetchTotal &&
-        step > 0 && step < kPrefetchFarthest)
-      prefetched_.push_back(static_cast<int>(i));
+    const int64_t line = s.sizes.back() * size, step = rank < 2 ? 0 : o.strides[rank - 2] * size;
+    int64_t ahead = kFetchAhead, total = line;
+    if (s.mode == LoopMode::Row) ahead = step;
+    if (s.mode == LoopMode::Column) ahead = kFetchRows * step;
+    if (rank > 1 && step != 0) total *= s.sizes[rank - 2];
+    if (line >= kFetchLine && total >= kFetchTotal && ahead > 0 && ahead < kFetchFarthest)
+      prefetched_.push_back({static_cast<int>(i), static_cast<int32_t>(ahead)});
   }
 }
 
-/// One copy of a sweep's code, with the fetches of the same place in the next row.
+/// One copy of a sweep's code, with its fetches: one for each cache line it covers.
 void NestEmitter::copy_of(const Ir& ir, const BodyParams& p, int sweep) {
-  if (sweep == prefetch_sweep_) {
-    for (int n : prefetched_) {
-      const LoopOperand& o = f_.spec.operands[static_cast<size_t>(n)];
-      const int size = static_cast<int>(element_size(o.dtype)), bytes = size * f_.lanes;
-      if (p.copy * bytes % 64 != 0) continue;
-      const auto next_row = static_cast<int32_t>(o.strides[o.strides.size() - 2] * size);
-      a_.prefetcht1(x86::ptr(f_.pointer(n), kIndex, size == 8 ? 3 : 2, next_row + p.copy * bytes));
-    }
+  for (const Prefetch& fetch : prefetched_) {
+    const auto size = static_cast<int>(element_size(f_.spec.operands[static_cast<size_t>(fetch.operand)].dtype));
+    const int at = p.copy * size * f_.lanes;
+    if (sweep != prefetch_sweep_ || at % 64 != 0) continue;
+    const x86::Mem m = x86::ptr(f_.pointer(fetch.operand), kIndex, size == 8 ? 3 : 2, fetch.ahead + at);
+    f_.spec.mode == LoopMode::Row ? a_.prefetcht1(m) : a_.prefetcht0(m);
   }
   body_.emit(ir, p);
 }
@@ -324,7 +330,7 @@ void NestEmitter::column_sweep(int k, const std::vector<BodyParams>& copies) {
     a_.xor_(x86::edi, x86::edi);
     const asmjit::Label top = a_.newLabel(), no_fold = a_.newLabel();
     a_.bind(top);
-    for (const BodyParams& p : copies) body_.emit(ir, p);
+    for (const BodyParams& p : copies) copy_of(ir, p, k);
     f_.note(-1);
     bump_all(dim, 1);
     a_.inc(kOuter);
