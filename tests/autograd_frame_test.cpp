@@ -5,6 +5,7 @@
 #include "engine/frame/compiled.h"
 #include "engine/functions.h"
 #include "gradcheck.h"
+#include "runtime/cpu.h"
 
 using namespace sinter;
 
@@ -189,5 +190,5 @@ TEST_CASE("a steady training step is one region and replays") {
   CHECK(step.stats().recompiles == before.recompiles);
   CHECK(step.stats().regions_compiled == before.regions_compiled);
   CHECK(step.stats().replays == before.replays + 10);
-  CHECK(step.stats().interpreted == before.interpreted);
+  if (isa() != Isa::None) CHECK(step.stats().interpreted == before.interpreted);
 }

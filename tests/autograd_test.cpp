@@ -1,4 +1,5 @@
 // The autograd engine: accumulation, retained graphs, hooks, modes, in-place calls, views, errors, long chains.
+#include <malloc.h>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <thread>
@@ -460,6 +461,29 @@ TEST_CASE("nodes die with the tensors that need them") {
   CHECK(a.impl()->count() == before + 1);
   loss.backward();
   CHECK(a.impl()->count() == before);  // freed by backward, though the loss lives on
+}
+
+TEST_CASE("no memory is left behind") {
+  const auto turn = [] {
+    const Tensor x = leaf({{1.0, 2.0}, {3.0, 4.0}});
+    Tensor y = exp(x) * x;
+    const Tensor older = select(y, 1, 0);
+    Tensor row = select(y, 0, 0);
+    row *= 2.0;
+    y.relu_();
+    y.register_hook([x](const Tensor& g) { return g + x.detach(); });
+    y.retain_grad();
+    const Tensor loss = sum(softmax(y, 1) * y) + sum(older);
+    loss.backward({}, std::nullopt, true);
+    sum(x.grad() * x.grad()).backward();  // .grad holds the graph that made it
+    x.mutable_grad().reset();
+    Tensor unused = tanh(x);
+    unused.mul_(unused.detach() + 1.0);
+  };
+  for (int i = 0; i < 50; ++i) turn();  // the caches are warm
+  const size_t before = mallinfo2().uordblks;
+  for (int i = 0; i < 400; ++i) turn();
+  CHECK(mallinfo2().uordblks < before + 400 * 32);  // a tensor or node per turn would be more
 }
 
 TEST_CASE("only what a derivative reads is kept") {
