@@ -1,6 +1,6 @@
 // Float32 math functions against the C library in float64, at every instruction-set level, with equal bits between levels.
-#include <catch2/catch.hpp>
 #include <bit>
+#include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -23,11 +23,16 @@ double sigmoid_reference(double x) { return x < -700 ? 0 : 1 / (1 + std::exp(-x)
 double gelu_reference(double x) { return x < -40 ? -0.0 : x * (0.5 * std::erfc(-x / std::sqrt(2.0))); }
 
 const Function kFunctions[] = {
-    {Op::exp, std::exp, 1.0},         {Op::log, std::log, 1.0},
-    {Op::log1p, std::log1p, 1.5},     {Op::sin, std::sin, 1.5, true},
-    {Op::cos, std::cos, 1.5, false, true}, {Op::tanh, std::tanh, 2.0, true},
-    {Op::sigmoid, sigmoid_reference, 2.5}, {Op::erf, std::erf, 1.5, true},
-    {Op::gelu, gelu_reference, 8},    {Op::rsqrt, rsqrt_reference, 1.0},
+    {Op::exp, std::exp, 1.0},
+    {Op::log, std::log, 1.0},
+    {Op::log1p, std::log1p, 1.5},
+    {Op::sin, std::sin, 1.5, true},
+    {Op::cos, std::cos, 1.5, false, true},
+    {Op::tanh, std::tanh, 2.0, true},
+    {Op::sigmoid, sigmoid_reference, 2.5},
+    {Op::erf, std::erf, 1.5, true},
+    {Op::gelu, gelu_reference, 8},
+    {Op::rsqrt, rsqrt_reference, 1.0},
 };
 
 std::vector<Isa> levels() {
@@ -71,11 +76,13 @@ bool same(float a, float b) { return std::memcmp(&a, &b, 4) == 0 || (std::isnan(
 
 std::vector<float> stratified(uint32_t step) {
   std::vector<float> x;
-  for (uint64_t bits = 0; bits < (uint64_t{1} << 32); bits += step) x.push_back(std::bit_cast<float>(static_cast<uint32_t>(bits)));
+  for (uint64_t bits = 0; bits < (uint64_t{1} << 32); bits += step)
+    x.push_back(std::bit_cast<float>(static_cast<uint32_t>(bits)));
   // Specials: zeros, subnormals, neighbours of 1, range ends, infinities, NaN payloads, ends of the functions' ranges.
-  for (const uint32_t bits : {0x0u, 0x1u, 0x7FFFFFu, 0x800000u, 0x3F800000u, 0x3F7FFFFFu, 0x3F800001u, 0x7F7FFFFFu, 0x7F800000u,
-                              0x7FC00000u, 0x7FC00001u, 0x7FFFFFFFu, 0x7F800001u, 0x7FA00000u, 0x42B17217u, 0x42B17218u,
-                              0x42CFF1B5u, 0x42D00000u, 0x451C4000u, 0x451C4001u, 0x40490FDBu, 0x3FC90FDBu, 0x48800000u}) {
+  for (const uint32_t bits :
+       {0x0u,        0x1u,        0x7FFFFFu,   0x800000u,   0x3F800000u, 0x3F7FFFFFu, 0x3F800001u, 0x7F7FFFFFu,
+        0x7F800000u, 0x7FC00000u, 0x7FC00001u, 0x7FFFFFFFu, 0x7F800001u, 0x7FA00000u, 0x42B17217u, 0x42B17218u,
+        0x42CFF1B5u, 0x42D00000u, 0x451C4000u, 0x451C4001u, 0x40490FDBu, 0x3FC90FDBu, 0x48800000u}) {
     x.push_back(std::bit_cast<float>(bits));
     x.push_back(std::bit_cast<float>(bits ^ 0x80000000u));
   }
@@ -130,15 +137,19 @@ TEST_CASE("odd and even functions are so bit for bit, bounded ones keep their bo
 
 TEST_CASE("limits of the functions") {
   const float inf = INFINITY;
-  struct Limit { Op op; float x, y; };
-  const Limit limits[] = {
-      {Op::exp, -inf, 0}, {Op::exp, inf, inf}, {Op::exp, 0, 1}, {Op::log, 0, -inf}, {Op::log, -0.0f, -inf}, {Op::log, inf, inf},
-      {Op::log, 1, 0}, {Op::log, -1, NAN}, {Op::log1p, -1, -inf}, {Op::log1p, -0.0f, -0.0f}, {Op::log1p, inf, inf},
-      {Op::log1p, -2, NAN}, {Op::sin, inf, NAN}, {Op::sin, -0.0f, -0.0f}, {Op::cos, -inf, NAN}, {Op::cos, 0, 1},
-      {Op::tanh, inf, 1}, {Op::tanh, -inf, -1}, {Op::tanh, -0.0f, -0.0f}, {Op::sigmoid, -inf, 0}, {Op::sigmoid, inf, 1},
-      {Op::sigmoid, 0, 0.5f}, {Op::erf, inf, 1}, {Op::erf, -inf, -1}, {Op::erf, -0.0f, -0.0f}, {Op::gelu, inf, inf},
-      {Op::gelu, -inf, 0}, {Op::gelu, -0.0f, -0.0f}, {Op::rsqrt, 0, inf}, {Op::rsqrt, -0.0f, -inf}, {Op::rsqrt, inf, 0},
-      {Op::rsqrt, -1, NAN}, {Op::relu, NAN, NAN}, {Op::relu, -0.0f, -0.0f}, {Op::sqrt, -1, NAN}};
+  struct Limit {
+    Op op;
+    float x, y;
+  };
+  const Limit limits[] = {{Op::exp, -inf, 0},      {Op::exp, inf, inf},       {Op::exp, 0, 1},          {Op::log, 0, -inf},
+                          {Op::log, -0.0f, -inf},  {Op::log, inf, inf},       {Op::log, 1, 0},          {Op::log, -1, NAN},
+                          {Op::log1p, -1, -inf},   {Op::log1p, -0.0f, -0.0f}, {Op::log1p, inf, inf},    {Op::log1p, -2, NAN},
+                          {Op::sin, inf, NAN},     {Op::sin, -0.0f, -0.0f},   {Op::cos, -inf, NAN},     {Op::cos, 0, 1},
+                          {Op::tanh, inf, 1},      {Op::tanh, -inf, -1},      {Op::tanh, -0.0f, -0.0f}, {Op::sigmoid, -inf, 0},
+                          {Op::sigmoid, inf, 1},   {Op::sigmoid, 0, 0.5f},    {Op::erf, inf, 1},        {Op::erf, -inf, -1},
+                          {Op::erf, -0.0f, -0.0f}, {Op::gelu, inf, inf},      {Op::gelu, -inf, 0},      {Op::gelu, -0.0f, -0.0f},
+                          {Op::rsqrt, 0, inf},     {Op::rsqrt, -0.0f, -inf},  {Op::rsqrt, inf, 0},      {Op::rsqrt, -1, NAN},
+                          {Op::relu, NAN, NAN},    {Op::relu, -0.0f, -0.0f},  {Op::sqrt, -1, NAN}};
   std::vector<float> out;
   for (const Isa level : levels())
     for (const Limit& l : limits) {
@@ -164,8 +175,9 @@ TEST_CASE("the derivative of gelu is right to an absolute error") {
     double worst = 0;
     for (size_t i = 0; i < x.size(); ++i) {
       const double v = x[i];
-      const double exact = std::isinf(v) ? (v > 0 ? 1 : 0)
-                                         : 0.5 * std::erfc(-v / std::sqrt(2.0)) + v * std::exp(-0.5 * v * v) / std::sqrt(2 * M_PI);
+      const double exact = std::isinf(v)
+                               ? (v > 0 ? 1 : 0)
+                               : 0.5 * std::erfc(-v / std::sqrt(2.0)) + v * std::exp(-0.5 * v * v) / std::sqrt(2 * M_PI);
       worst = std::max(worst, std::fabs(y[i] - exact));
     }
     CHECK(worst < 2.5e-7);

@@ -18,9 +18,12 @@ constexpr int64_t kTileRows = 64, kTileColumns = 16;
 
 ConvertFn convert_fn(ScalarType dst, ScalarType src) {
   switch (isa()) {
-    case Isa::Avx512: return v4::find_convert(dst, src);
-    case Isa::Avx2: return v3::find_convert(dst, src);
-    default: return v2::find_convert(dst, src);
+    case Isa::Avx512:
+      return v4::find_convert(dst, src);
+    case Isa::Avx2:
+      return v3::find_convert(dst, src);
+    default:
+      return v2::find_convert(dst, src);
   }
 }
 

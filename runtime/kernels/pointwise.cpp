@@ -33,8 +33,8 @@ struct Plan {
   int n_in = 0;
   const TensorView* views[kOperands];
   ScalarType wanted[kOperands];
-  size_t size[kOperands];         // bytes of an element in memory
-  ConvertFn convert[kOperands];   // null: memory is used as it is
+  size_t size[kOperands];        // bytes of an element in memory
+  ConvertFn convert[kOperands];  // null: memory is used as it is
   uint64_t scalars[kMaxPointwiseOperands];
   TensorView scalar_views[kMaxPointwiseOperands];
 };
@@ -145,8 +145,7 @@ void run_staged_blocks(const Plan& plan, const Nest<kOperands>& nest, const int6
 void run_staged(const Plan& plan, const Nest<kOperands>& nest, uint64_t attr) {
   alignas(64) char buffers[kOperands][kBlock * 8];
   PointwiseRun run = start_run(plan, nest, attr);
-  nest.for_each_run(plan.n_in + 1,
-                    [&](const int64_t* offset) { run_staged_blocks(plan, nest, offset, run, buffers); });
+  nest.for_each_run(plan.n_in + 1, [&](const int64_t* offset) { run_staged_blocks(plan, nest, offset, run, buffers); });
 }
 
 void run_nest(Plan& plan, const Nest<kOperands>& nest, uint64_t attr) {
@@ -207,10 +206,14 @@ void run_pointwise(const KernelArgs& args) {
 
 uint64_t scalar_bits(const Scalar& value, ScalarType to) {
   switch (to) {
-    case ScalarType::Bool: return value.to_bool();
-    case ScalarType::Long: return static_cast<uint64_t>(value.to_int64());
-    case ScalarType::Float: return std::bit_cast<uint32_t>(value.to<float>());
-    default: return std::bit_cast<uint64_t>(value.to_double());
+    case ScalarType::Bool:
+      return value.to_bool();
+    case ScalarType::Long:
+      return static_cast<uint64_t>(value.to_int64());
+    case ScalarType::Float:
+      return std::bit_cast<uint32_t>(value.to<float>());
+    default:
+      return std::bit_cast<uint64_t>(value.to_double());
   }
 }
 

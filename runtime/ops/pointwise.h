@@ -67,10 +67,13 @@ struct Ops {
   static constexpr bool kIsFloat32 = T == ScalarType::Float, kIsDouble = T == ScalarType::Double;
   static constexpr bool kIsFloating = kIsFloat32 || kIsDouble;
 
-#define SINTER_EXPR1(name) template <class B, class V> static SINTER_MATH_INLINE auto name(B& b, [[maybe_unused]] uint64_t attr, V x)
-#define SINTER_EXPR2(name) template <class B, class V> static SINTER_MATH_INLINE auto name(B& b, uint64_t, V x, V y)
-#define SINTER_EXPR3(name) template <class B, class V> static SINTER_MATH_INLINE auto name(B& b, uint64_t attr, V x, V y, V z)
-#define SINTER_EXPR4(name) template <class B, class V> static SINTER_MATH_INLINE auto name(B& b, uint64_t, V x, V y, V z, V w)
+#define SINTER_EXPR(name, ...) \
+  template <class B, class V>  \
+  static SINTER_MATH_INLINE auto name(B& b, [[maybe_unused]] uint64_t attr, __VA_ARGS__)
+#define SINTER_EXPR1(name) SINTER_EXPR(name, V x)
+#define SINTER_EXPR2(name) SINTER_EXPR(name, V x, V y)
+#define SINTER_EXPR3(name) SINTER_EXPR(name, V x, V y, V z)
+#define SINTER_EXPR4(name) SINTER_EXPR(name, V x, V y, V z, V w)
 
   // -- arithmetic
   SINTER_EXPR2(add) {
@@ -238,6 +241,7 @@ struct Ops {
     else return b.mul(x, b.call1(y, &scalar_functions::gelu_grad_f64));
   }
 
+#undef SINTER_EXPR
 #undef SINTER_EXPR1
 #undef SINTER_EXPR2
 #undef SINTER_EXPR3

@@ -50,11 +50,16 @@ void convert(void* to, int64_t dst_stride, const void* from, int64_t src_stride,
 template <ScalarType To>
 ConvertFn find_from(ScalarType from) {
   switch (from) {
-    case ScalarType::Bool: return &convert<To, ScalarType::Bool>;
-    case ScalarType::Long: return &convert<To, ScalarType::Long>;
-    case ScalarType::Float: return &convert<To, ScalarType::Float>;
-    case ScalarType::Double: return &convert<To, ScalarType::Double>;
-    default: return nullptr;
+    case ScalarType::Bool:
+      return &convert<To, ScalarType::Bool>;
+    case ScalarType::Long:
+      return &convert<To, ScalarType::Long>;
+    case ScalarType::Float:
+      return &convert<To, ScalarType::Float>;
+    case ScalarType::Double:
+      return &convert<To, ScalarType::Double>;
+    default:
+      return nullptr;
   }
 }
 
@@ -62,11 +67,16 @@ ConvertFn find_from(ScalarType from) {
 
 ConvertFn find_convert(ScalarType dst, ScalarType src) {
   switch (dst) {
-    case ScalarType::Bool: return find_from<ScalarType::Bool>(src);
-    case ScalarType::Long: return find_from<ScalarType::Long>(src);
-    case ScalarType::Float: return find_from<ScalarType::Float>(src);
-    case ScalarType::Double: return find_from<ScalarType::Double>(src);
-    default: return nullptr;
+    case ScalarType::Bool:
+      return find_from<ScalarType::Bool>(src);
+    case ScalarType::Long:
+      return find_from<ScalarType::Long>(src);
+    case ScalarType::Float:
+      return find_from<ScalarType::Float>(src);
+    case ScalarType::Double:
+      return find_from<ScalarType::Double>(src);
+    default:
+      return nullptr;
   }
 }
 

@@ -234,14 +234,16 @@ void run4(const PointwiseRun& r) {
 }
 
 // Tables: one functor and one case a row. `T` is the file's compute type; a row that does not take it has no case.
-#define SINTER_EVAL(name)                                                                                              \
-  struct Eval_##name {                                                                                                 \
-    template <class... V>                                                                                              \
-    SINTER_NATIVE auto eval(Native& b, uint64_t attr, V... v) { return Ops<T>::name(b, attr, v...); }                  \
+#define SINTER_EVAL(name)                                       \
+  struct Eval_##name {                                          \
+    template <class... V>                                       \
+    SINTER_NATIVE auto eval(Native& b, uint64_t attr, V... v) { \
+      return Ops<T>::name(b, attr, v...);                       \
+    }                                                           \
   };
-#define SINTER_ROW_CASE(name, ...)                                                                                     \
-  case Op::name:                                                                                                       \
-    if constexpr (pointwise_takes(Op::name, T)) return &__VA_ARGS__;                                                   \
+#define SINTER_ROW_CASE(name, ...)                                   \
+  case Op::name:                                                     \
+    if constexpr (pointwise_takes(Op::name, T)) return &__VA_ARGS__; \
     break;
 #define SINTER_CASE1(name) SINTER_ROW_CASE(name, run1<T, false, Eval_##name>)
 #define SINTER_CASE2(name) SINTER_ROW_CASE(name, run2<T, pointwise_gives_bool(Op::name) && T != ScalarType::Bool, Eval_##name>)
