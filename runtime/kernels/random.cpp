@@ -86,8 +86,10 @@ template <class T> void integers(Words& words, const KernelArgs& args, T* out, i
 }
 
 template <class T> void coins(Words& words, double p, T* out, int64_t n) {
+  // u / 2^32 < p as integers (the scaling is exact), by the borrow of a subtraction: a branch would be mispredicted.
+  const auto limit = static_cast<uint64_t>(std::ceil(std::clamp(p, 0.0, 1.0) * 0x1p32));
   in_blocks(words, n, 1, [&](const uint32_t* w, int64_t at, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) out[at + i] = static_cast<T>(static_cast<double>(w[i]) * 0x1p-32 < p);
+    for (int64_t i = 0; i < count; ++i) out[at + i] = static_cast<T>(static_cast<int64_t>((w[i] - limit) >> 63));
   });
 }
 

@@ -34,10 +34,53 @@ template <class T, class Step> void short_rows(const T* in, int64_t n, int64_t s
   }
 }
 
+/// A row of more than one block. Blocks do not depend on each other until they are folded: several side by side.
+template <class T> T long_row_sum(const T* in, int64_t n, int64_t block) {
+  using Step = SumStep<T>;
+  constexpr int kBlocks = kRowsAtOnce<T>, kW = kWidth<T>;
+  const int64_t span = block * kReduceLanes;
+  Lanes<T, Step> total, acc[kBlocks];
+  total.reset();
+  for (; n >= kBlocks * span; n -= kBlocks * span, in += kBlocks * span) {
+#pragma GCC unroll 4
+    for (auto& a : acc) a.reset();
+    for (int64_t i = 0; i < span; i += kReduceLanes) {
+#pragma GCC unroll 4
+      for (int r = 0; r < kBlocks; ++r) {
+#pragma GCC unroll 8
+        for (int j = 0; j < kLaneVecs<T>; ++j) acc[r].acc[j] += load_vec(in + r * span + i + j * kW);
+      }
+    }
+#pragma GCC unroll 4
+    for (auto& a : acc) total.fold(a);
+  }
+  while (n > 0) {
+    const int64_t count = n < span ? n : span, whole = count / kReduceLanes * kReduceLanes;
+    acc[0].reset();
+    for (int64_t i = 0; i < whole; i += kReduceLanes) {
+#pragma GCC unroll 8
+      for (int j = 0; j < kLaneVecs<T>; ++j) acc[0].acc[j] += load_vec(in + i + j * kW);
+    }
+    const auto part = [&](int j, int have) __attribute__((always_inline)) {
+      return have == kW ? load_vec(in + whole + j) : load_part(in + whole + j, have);
+    };
+    if (whole < count) acc[0].tail(static_cast<int>(count - whole), part);
+    total.fold(acc[0]);
+    n -= count;
+    in += count;
+  }
+  return total.tree();
+}
+
 template <class T, class Step> void rows_of(const T* in, int64_t rows, int64_t n, int64_t stride, T* out) {
   int64_t r = 0;
   if (n <= kReduceLanes * 64 || !Step::kTwoLevels) {
     for (; r + kRowsAtOnce<T> <= rows; r += kRowsAtOnce<T>) short_rows<T, Step>(in + r * stride, n, stride, out + r);
+  }
+  if constexpr (Step::kTwoLevels) {
+    const int64_t block = reduce_block_steps_of((n + kReduceLanes - 1) / kReduceLanes);
+    if (n > block * kReduceLanes)
+      for (; r < rows; ++r) out[r] = long_row_sum(in + r * stride, n, block);
   }
   for (; r < rows; ++r) {
     const auto same = [](Vec<T> v) __attribute__((always_inline)) { return v; };
