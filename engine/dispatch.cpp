@@ -45,11 +45,17 @@ namespace {
 }
 }  // namespace
 
+// `differ` of the event at the cursor is 0 for a plain match, kTracked alone when the event also builds an autograd node.
+
 Tensor call1(Op op, const Tensor& a, uint64_t attr, Loc loc, uint8_t flags) {
   if (Context* f = current_context()) {
     Event* e = f->cursor;
-    if (e->key == event_key::make(op, flags, 1, ambient::word) && e->attr == attr && f->slots[e->in[0]] == a.impl()) [[likely]]
-      return f->hand_out(e);
+    const uint64_t differ = e->key ^ event_key::make(op, flags, 1, ambient::word);
+    if ((differ & ~event_key::kTracked) == 0 && e->attr == attr && f->slots[e->in[0]] == a.impl()) [[likely]] {
+      if (differ == 0) [[likely]] return f->hand_out(e);
+      TensorImpl* in[] = {a.impl()};
+      return f->hand_out_tracked(e, {.op = op, .flags = flags, .n_in = 1, .in = in, .attr = attr, .loc = loc});
+    }
   }
   return long_call1(op, a, attr, loc, flags);
 }
@@ -57,9 +63,13 @@ Tensor call1(Op op, const Tensor& a, uint64_t attr, Loc loc, uint8_t flags) {
 Tensor call2(Op op, const Tensor& a, const Tensor& b, uint64_t attr, Loc loc, uint8_t flags) {
   if (Context* f = current_context()) {
     Event* e = f->cursor;
-    if (e->key == event_key::make(op, flags, 2, ambient::word) && e->attr == attr && e->in[0] >= 0 && e->in[1] >= 0 &&
-        f->slots[e->in[0]] == a.impl() && f->slots[e->in[1]] == b.impl()) [[likely]]
-      return f->hand_out(e);
+    const uint64_t differ = e->key ^ event_key::make(op, flags, 2, ambient::word);
+    if ((differ & ~event_key::kTracked) == 0 && e->attr == attr && (e->in[0] | e->in[1]) >= 0 &&
+        f->slots[e->in[0]] == a.impl() && f->slots[e->in[1]] == b.impl()) [[likely]] {
+      if (differ == 0) [[likely]] return f->hand_out(e);
+      TensorImpl* in[] = {a.impl(), b.impl()};
+      return f->hand_out_tracked(e, {.op = op, .flags = flags, .n_in = 2, .in = in, .attr = attr, .loc = loc});
+    }
   }
   return long_call2(op, a, b, attr, loc, flags);
 }
@@ -70,6 +80,19 @@ Tensor call3(Op op, const Tensor& a, const Tensor& b, const Tensor& c, uint64_t 
 
 Tensor call1s(Op op, const Tensor& a, Scalar s, uint64_t attr, Loc loc, uint8_t flags) {
   TensorImpl* in[] = {a.impl()};
+  if (Context* f = current_context()) {
+    Event* e = f->cursor;
+    const uint64_t key = event_key::make(op, flags, 1, ambient::word) | event_key::scalar_code(s.type()) << event_key::kScalarShift;
+    const uint64_t differ = e->key ^ key;
+    if ((differ & ~event_key::kTracked) == 0 && e->attr == attr && f->slots[e->in[0]] == a.impl()) [[likely]] {
+      // The tables are large enough once the event has had its result object; before that the long way is taken.
+      if (e->id < f->n_pooled && f->pooled[e->id] != nullptr) [[likely]] {
+        f->scalars[e->first_scalar] = s;
+        if (differ == 0) [[likely]] return f->hand_out(e);
+        return f->hand_out_tracked(e, {.op = op, .flags = flags, .n_scalars = 1, .n_in = 1, .in = in, .attr = attr, .scalars = {s}, .loc = loc});
+      }
+    }
+  }
   return call({.op = op, .flags = flags, .n_scalars = 1, .n_in = 1, .in = in, .attr = attr, .scalars = {s}, .loc = loc});
 }
 

@@ -18,7 +18,7 @@ thread_local std::vector<CloseRecord>* Context::listener = nullptr;
 /// null), so that deleters and hooks that enter the engine run eager.
 class RegionRunner {
  public:
-  RegionRunner(Context& c, Leaf& leaf) : c_(c), leaf_(leaf) {}
+  RegionRunner(Context& c, Leaf& leaf) : c_(c), leaf_(leaf), live_(c.live_words_) {}
 
   void find_live() {
     live_.assign((leaf_.roots.size() + 63) / 64, 0);
@@ -50,7 +50,7 @@ class RegionRunner {
   void release(const Leaf::PooledSlot& p, bool failed);
   Context& c_;
   Leaf& leaf_;
-  std::vector<uint64_t> live_;
+  std::vector<uint64_t>& live_;
 };
 
 std::vector<int64_t> RegionRunner::sizes_key() const {
@@ -211,9 +211,10 @@ void Context::close(Break reason, Loc loc) {
   } catch (...) {
     failure = std::current_exception();
   }
-  if (log_enabled(LogTopic::Breaks)) [[unlikely]]  // where() formats
-    log(LogTopic::Breaks, "{}: region {} of {} operators ends: {} ({}:{})", owner_->where(), leaf->number, leaf->path.size(),
-        break_info(reason).text, loc.file, loc.line);
+  const bool first_of_its_kind = (made || reason != leaf->reason) && reason != Break::frame_end;
+  if (first_of_its_kind && log_enabled(LogTopic::Breaks)) [[unlikely]]  // where() formats
+    log(LogTopic::Breaks, "graph break in {} at {}: {} ({}). The region before it has {} operators. {}", owner_->where(),
+        place(loc), break_info(reason).text, break_info(reason).name, leaf->path.size(), break_info(reason).hint);
   if (listener != nullptr) listener->push_back(std::move(record));
   runner.give_away(failure != nullptr);
   reset_region(leaf);

@@ -75,6 +75,8 @@ class Context final : public FrameBase {
     cursor = n != nullptr ? n : &kNoEvent;
     return Tensor::adopt(p);
   }
+  /// The same for an event that builds an autograd node.
+  Tensor hand_out_tracked(Event* e, const OpCall& c);
   /// Any call: careful replay, else recording.
   Tensor call(const OpCall& c);
 
@@ -104,6 +106,7 @@ class Context final : public FrameBase {
   bool matches(const Event& e, uint64_t key, const OpCall& c);
   bool guard_holds(const InputGuard& g, TensorImpl* t, const OpCall& c, int operand, const Event& e);
   Tensor commit(Event* e, const OpCall& c);
+  Tensor commit_dynamic(Event* e, const OpCall& c);
   Tensor finish_call(Event* e, const OpCall& c, Tensor result);
   Tensor commit_inplace(Event* e, const OpCall& c);
   void bind(TensorImpl* t, int32_t slot);
@@ -124,8 +127,14 @@ class Context final : public FrameBase {
   bool is_bound(TensorImpl* t) const;
   int32_t known_slot(TensorImpl* t) const;
   int32_t root_of_slot(int32_t slot);
-  void reserve_slots(int32_t n);
-  void reserve_scalars(int32_t n);
+  void reserve_slots(int32_t n) {
+    if (n > slot_capacity_) [[unlikely]] grow_slots(n);
+  }
+  void reserve_scalars(int32_t n) {
+    if (n > scalar_capacity_) [[unlikely]] grow_scalars(n);
+  }
+  void grow_slots(int32_t n);
+  void grow_scalars(int32_t n);
   void reserve_pooled();
   // close.cpp
   void reset_region(Leaf* leaf);
@@ -140,6 +149,7 @@ class Context final : public FrameBase {
   std::vector<TensorImpl*> borrowed_inputs_;     // those over foreign memory
   std::vector<AliasRelation> aliases_;
   std::vector<Storage*> written_inputs_, dirty_pooled_;
+  std::vector<uint64_t> live_words_;             // of the region being closed; kept for its memory
   std::vector<int64_t> free_ints_;               // runtime integers of the open region, in call order
   Leaf* previous_leaf_ = nullptr;                // of the region before, in this frame
   std::vector<Event*> recording_;                // private until the close
@@ -154,6 +164,7 @@ class Context final : public FrameBase {
   uint32_t serial_ = 0;
   bool close_after_call_ = false;
   bool eager_until_break_ = false;
+  int32_t slot_capacity_ = 0, scalar_capacity_ = 0;
   int32_t n_slots_ = 0, n_scalars_ = 0, n_inputs_ = 0;  // of the open region, while recording
   Entry* recording_entry_ = nullptr;
 };

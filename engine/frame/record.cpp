@@ -95,7 +95,7 @@ Event* Context::record(const OpCall& c, uint64_t key, const TensorMeta& meta) {
   if (info.dynamic && !info.inplace) dynamic_slots_[static_cast<size_t>(e->out)] = 1;
   e->head = head::make(meta.dtype, meta.sizes.size(), head::kPooled, 1);
   if (needs_node(c)) e->key |= event_key::kTracked;
-  if (!info.guards.empty() || info.view || info.inplace || info.dynamic || info.close_after || c.n_scalars > 0 ||
+  if (!info.guards.empty() || info.view || info.inplace || info.dynamic || info.close_after || c.n_scalars > 1 ||
       !c.ints.empty() || op_info(c.op).checked || c.n_in > 3)
     e->key |= event_key::kCareful;
   info.n_slots_after = n_slots_;

@@ -206,8 +206,23 @@ TensorImpl* Context::make_pooled(Event* e) {
 
 Tensor Context::commit(Event* e, const OpCall& c) {
   const EventInfo& info = *e->info;
-  TensorMeta meta;
-  if (info.dynamic) meta = infer(c, default_dtype());  // may throw as eager would: before anything is bound
+  if (info.dynamic) [[unlikely]] return commit_dynamic(e, c);
+  for (const InputGuard& g : info.guards) bind(c.in[g.operand], g.slot);
+  for (int i = 0; i < c.n_scalars; ++i) scalars[info.first_scalar + i] = c.scalars[i];
+  if (info.inplace) return finish_call(e, c, commit_inplace(e, c));
+  Tensor result = hand_out(e);
+  if (info.view) {
+    TensorImpl* base = c.in[0];
+    result.impl()->storage = base->storage;  // not counted while pooled: the base is bound or pooled until the close
+    result.impl()->offset = base->offset + info.meta.offset;
+  }
+  return finish_call(e, c, std::move(result));
+}
+
+/// As commit, where sizes or integers are generalised: the result's geometry is inferred anew.
+Tensor Context::commit_dynamic(Event* e, const OpCall& c) {
+  const EventInfo& info = *e->info;
+  const TensorMeta meta = infer(c, default_dtype());  // may throw as eager would: before anything is bound
   for (const InputGuard& g : info.guards) bind(c.in[g.operand], g.slot);
   for (int i = 0; i < c.n_scalars; ++i) scalars[info.first_scalar + i] = c.scalars[i];
   if (info.free_ints != 0) free_ints_.insert(free_ints_.end(), c.ints.begin(), c.ints.end());
@@ -215,15 +230,12 @@ Tensor Context::commit(Event* e, const OpCall& c) {
   Tensor result = hand_out(e);
   TensorImpl* p = result.impl();
   if (info.view) {
-    TensorImpl* base = c.in[0];
-    p->storage = base->storage;  // not counted while pooled: the base is bound or pooled until the close
-    p->offset = info.dynamic ? meta.offset : base->offset + info.meta.offset;
+    p->storage = c.in[0]->storage;
+    p->offset = meta.offset;
   }
-  if (info.dynamic) {
-    p->sizes = meta.sizes;
-    p->strides = meta.strides;
-    p->numel = numel_of(meta.sizes);
-  }
+  p->sizes = meta.sizes;
+  p->strides = meta.strides;
+  p->numel = numel_of(meta.sizes);
   return finish_call(e, c, std::move(result));
 }
 
@@ -257,16 +269,22 @@ Tensor Context::finish_call(Event* e, const OpCall& c, Tensor result) {
   return result;
 }
 
-void Context::reserve_slots(int32_t n) {
-  if (n <= static_cast<int32_t>(slot_table_.size())) return;
+void Context::grow_slots(int32_t n) {
   slot_table_.resize(static_cast<size_t>(n) * 2 + 64, nullptr);
   slots = slot_table_.data();
+  slot_capacity_ = static_cast<int32_t>(slot_table_.size());
 }
 
-void Context::reserve_scalars(int32_t n) {
-  if (n <= static_cast<int32_t>(scalar_table_.size())) return;
+void Context::grow_scalars(int32_t n) {
   scalar_table_.resize(static_cast<size_t>(n) * 2 + 64);
   scalars = scalar_table_.data();
+  scalar_capacity_ = static_cast<int32_t>(scalar_table_.size());
+}
+
+Tensor Context::hand_out_tracked(Event* e, const OpCall& c) {
+  Tensor result = hand_out(e);
+  record_node(c, result);
+  return result;
 }
 
 }  // namespace sinter

@@ -3,13 +3,6 @@
 
 namespace sinter {
 
-uint64_t event_key::of(const OpCall& call, uint32_t ambient) {
-  uint64_t key = make(call.op, call.flags, call.n_in, ambient);
-  for (int i = 0; i < call.n_scalars; ++i) key |= scalar_code(call.scalars[i].type()) << (kScalarShift + 2 * i);
-  if (!call.ints.empty()) key |= kHasInts;
-  return key;
-}
-
 Tries::Tries() { root.info = new EventInfo(); }
 Tries::~Tries() { delete root.info; }
 

@@ -74,7 +74,11 @@ constexpr uint64_t make(Op op, uint8_t flags, unsigned n_in, uint32_t ambient) {
   return static_cast<uint64_t>(op) | (static_cast<uint64_t>(flags) << kFlagShift) |
          (static_cast<uint64_t>(n_in < kMany ? n_in : kMany) << kInShift) | (static_cast<uint64_t>(ambient) << 32);
 }
-uint64_t of(const OpCall& call, uint32_t ambient);
+inline uint64_t of(const OpCall& call, uint32_t ambient) {
+  uint64_t key = make(call.op, call.flags, call.n_in, ambient);
+  for (int i = 0; i < call.n_scalars; ++i) key |= scalar_code(call.scalars[i].type()) << (kScalarShift + 2 * i);
+  return call.ints.empty() ? key : key | kHasInts;
+}
 }  // namespace event_key
 
 /// Two inputs whose memory overlaps: part of what a leaf relies on when its region writes.
