@@ -5,6 +5,7 @@ namespace sinter::codegen {
 
 namespace {
 
+constexpr size_t kMaxNodes = 2048;  // bounds recursion and code size; fusion stays far below
 constexpr int kRecomputeLimit = 8;           // instructions worth saving a pass through a row buffer
 constexpr int64_t kMaxLaneStride = 1 << 24;  // keeps gather offsets of 16 lanes in 32 bits
 
@@ -66,6 +67,7 @@ const char* refuse_node(const LoopSpec& spec, const LoopNode& n, int at) {
 
 const char* LoopPlan::refuse(const LoopSpec& spec) {
   const size_t rank = spec.sizes.size();
+  if (spec.nodes.size() > kMaxNodes) return "too many nodes";
   if (rank == 0 || (spec.mode == LoopMode::Column && rank < 2)) return "rank";
   for (const LoopOperand& o : spec.operands) {
     if (o.strides.size() != rank || o.dtype == ScalarType::Undefined) return "operand";
