@@ -53,16 +53,20 @@ bool is_contiguous(IntArrayRef sizes, IntArrayRef strides) {
 }
 
 bool is_non_overlapping_and_dense(IntArrayRef sizes, IntArrayRef strides) {
-  std::vector<size_t> order;
+  // Insertion into a stack array: this runs in the checks of eager calls.
+  size_t order[kMaxRank];
+  size_t n = 0;
   for (size_t i = 0; i < sizes.size(); ++i) {
     if (sizes[i] == 0) return true;
-    if (sizes[i] != 1) order.push_back(i);
+    if (sizes[i] == 1) continue;
+    size_t at = n++;
+    for (; at > 0 && strides[i] < strides[order[at - 1]]; --at) order[at] = order[at - 1];
+    order[at] = i;
   }
-  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return strides[a] < strides[b]; });
   int64_t expected = 1;
-  for (size_t d : order) {
-    if (strides[d] != expected) return false;
-    expected *= sizes[d];
+  for (size_t k = 0; k < n; ++k) {
+    if (strides[order[k]] != expected) return false;
+    expected *= sizes[order[k]];
   }
   return true;
 }

@@ -1,5 +1,6 @@
 // Common shapes, and the strides of pointwise results.
 #include "broadcast.h"
+#include <utility>
 #include "infer.h"
 
 namespace sinter {
@@ -10,13 +11,21 @@ constexpr int kFits = -1;
 
 /// Widens `sizes` by `other`; returns the dimension (of the result) that does not fit, or kFits.
 int broadcast_into(SizeVec& sizes, IntArrayRef other) {
-  const size_t n = std::max(sizes.size(), other.size());
-  SizeVec wide;
-  wide.resize(n);
-  for (size_t i = 0; i < n; ++i) {
-    const size_t from_end = n - i;
-    const int64_t a = from_end <= sizes.size() ? sizes[sizes.size() - from_end] : 1;
-    const int64_t b = from_end <= other.size() ? other[other.size() - from_end] : 1;
+  if (IntArrayRef(sizes) == other) return kFits;
+  if (sizes.size() >= other.size()) {
+    const size_t pad = sizes.size() - other.size();
+    for (size_t i = 0; i < other.size(); ++i) {
+      int64_t& a = sizes[pad + i];
+      if (a == other[i] || other[i] == 1) continue;
+      if (a != 1) return static_cast<int>(pad + i);
+      a = other[i];
+    }
+    return kFits;
+  }
+  const size_t n = other.size(), pad = n - sizes.size();
+  SizeVec wide(other);
+  for (size_t i = pad; i < n; ++i) {
+    const int64_t a = sizes[i - pad], b = other[i];
     if (a != b && a != 1 && b != 1) return static_cast<int>(i);
     wide[i] = a == 1 ? b : a;
   }
@@ -31,8 +40,13 @@ int64_t size_at(IntArrayRef sizes, int dim, size_t rank) {
 
 SizeVec broadcast(std::span<TensorImpl* const> operands, const auto& named) {
   SizeVec sizes;
+  bool first = true;
   for (const TensorImpl* t : operands) {
     if (!t) continue;
+    if (std::exchange(first, false)) {
+      sizes = t->sizes;
+      continue;
+    }
     const int bad = broadcast_into(sizes, t->sizes);
     if (bad == kFits) continue;
     const size_t rank = std::max(sizes.size(), t->sizes.size());
@@ -84,8 +98,8 @@ SizeVec broadcast_call(const OpCall& call) {
 }
 
 SizeVec pointwise_strides(IntArrayRef sizes, std::span<TensorImpl* const> operands) {
-  bool contiguous = true;
-  for (const TensorImpl* t : operands) contiguous &= !t || (IntArrayRef(t->sizes) == sizes && t->is_contiguous());
+  bool contiguous = true;  // broadcasting does not change the order of dimensions
+  for (const TensorImpl* t : operands) contiguous &= !t || t->is_contiguous();
   if (contiguous || sizes.size() < 2) return contiguous_strides(sizes);
   if (one_dense_layout(sizes, operands)) {
     for (const TensorImpl* t : operands)
