@@ -1,7 +1,7 @@
 // The passes one by one, and which groups fusion makes.
+#include "engine/passes/passes.h"
 #include "engine/graph/build.h"
 #include "engine/passes/fuse/lower.h"
-#include "engine/passes/passes.h"
 #include "region_tape.h"
 
 using namespace sinter;
@@ -180,7 +180,7 @@ TEST_CASE("pointwise chains with two sources are one kernel") {
 
 TEST_CASE("softmax, layer norm and their backwards are one kernel each") {
   Tape t;
-  const int x = t.input({8, 16}), g = t.input({8, 16}), w = t.input({16}), b = t.input({16});
+  const int x = t.input({8, 40}), g = t.input({8, 40}), w = t.input({40}), b = t.input({40});
   SECTION("softmax") { t.live(t.call(Op::_softmax, {x}, 1)); }
   SECTION("log softmax") { t.live(t.call(Op::_log_softmax, {x}, 1)); }
   SECTION("softmax backward") { t.live(t.call(Op::_softmax_backward_data, {g, x}, 1)); }
@@ -194,7 +194,17 @@ TEST_CASE("softmax, layer norm and their backwards are one kernel each") {
   REQUIRE(f.kernels.size() == 1);
   REQUIRE(f.eager == 0);
   REQUIRE(f.kernels[0].spec.mode == codegen::LoopMode::Row);
-  REQUIRE(f.kernels[0].spec.sizes == SizeVec{8, 16});
+  REQUIRE(f.kernels[0].spec.sizes == SizeVec{8, 40});
+}
+
+TEST_CASE("short rows become a pointwise kernel over the rows") {
+  Tape t;
+  t.live(t.call(Op::_softmax, {t.input({100, 3})}, 1));
+  const Fused f = fused(t);
+  REQUIRE(f.kernels.size() == 1);
+  REQUIRE(f.kernels[0].spec.mode == codegen::LoopMode::Pointwise);
+  REQUIRE(f.kernels[0].spec.sizes == SizeVec{100});
+  REQUIRE(f.kernels[0].operands.size() == 6);  // three elements in, three out
 }
 
 TEST_CASE("a bias gradient with its producer and update is one column kernel") {
@@ -258,8 +268,8 @@ TEST_CASE("groups never wait for each other in a circle") {
   Tape t;
   const int x = t.input({8, 8}), w = t.input({8, 8});
   const int a = t.unary(Op::exp, x);
-  const int m = t.binary(Op::mm, a, w);       // needs a
-  t.live(t.binary(Op::add, a, m));             // must not join a's kernel
+  const int m = t.binary(Op::mm, a, w);  // needs a
+  t.live(t.binary(Op::add, a, m));       // must not join a's kernel
   const Fused f = fused(t);
   REQUIRE(f.kernels.size() == 2);
   REQUIRE(f.eager == 1);

@@ -41,8 +41,10 @@ TEST_CASE("every pointwise row, every type it takes") {
           uint8_t flags = 0;
           uint64_t attr = 0;
           if (form == 0 && info.max_in >= 2) in.push_back(y);
-          if (form == 1 && info.max_in == 2 && info.min_in == 1 && info.max_scalars > 0) scalars.push_back(Scalar(2.5)), flags = kScalarRhs;
-          if (form == 2 && info.max_in == 2 && info.min_in == 1 && info.max_scalars > 0) scalars.push_back(Scalar(3)), flags = kScalarLhs;
+          if (form == 1 && info.max_in == 2 && info.min_in == 1 && info.max_scalars > 0)
+            scalars.push_back(Scalar(2.5)), flags = kScalarRhs;
+          if (form == 2 && info.max_in == 2 && info.min_in == 1 && info.max_scalars > 0)
+            scalars.push_back(Scalar(3)), flags = kScalarLhs;
           if (info.min_in == 3) in = {op == Op::where ? t.input({3, 37}, kBool) : x, y, z};
           if (op == Op::addcmul || op == Op::addcdiv) scalars = {Scalar(0.5)};
           if (op == Op::clamp) scalars = {Scalar(-0.5), Scalar(1)}, attr = 3;
@@ -72,7 +74,8 @@ TEST_CASE("alpha and in-place forms") {
 }
 
 TEST_CASE("shapes: empty, rank 0, one element, high rank") {
-  const std::vector<SizeVec> shapes = {{}, {1}, {0}, {3, 0, 2}, {1, 1}, {2, 3, 4, 5}, {2, 1, 2, 1, 2, 1, 2}, {1, 1, 2, 1, 1, 2, 1, 1, 1, 2, 1, 3}};
+  const std::vector<SizeVec> shapes = {
+      {}, {1}, {0}, {3, 0, 2}, {1, 1}, {2, 3, 4, 5}, {2, 1, 2, 1, 2, 1, 2}, {1, 1, 2, 1, 1, 2, 1, 1, 1, 2, 1, 3}};
   for (const SizeVec& s : shapes) {
     Tape t;
     const int x = t.input(s), y = t.input(s);
@@ -98,9 +101,7 @@ TEST_CASE("reductions over every set of dimensions, with producers and consumers
           int r;
           try {
             r = t.call(op, {v}, reduce_attr(dims, keep, static_cast<uint8_t>(ScalarType::Undefined)), ints);
-          } catch (const Error&) {
-            continue;
-          }
+          } catch (const Error&) { continue; }
           t.live(r);
           t.live(t.unary(Op::neg, t.call(Op::to, {r}, static_cast<uint64_t>(kFloat))));
           if (keep && op != Op::any) t.live(t.binary(Op::sub, v, r));
@@ -153,6 +154,27 @@ TEST_CASE("short rows run across the lanes with the same bits") {
         INFO(op_info(op).name << " length " << length << " " << dtype_name(type));
         checked(t);
       }
+}
+
+TEST_CASE("short rows with more values than registers") {
+  for (const Isa cap : {Isa::Avx2, Isa::Avx512}) {
+    if (detected_isa() < cap) continue;
+    const Isa before = isa();
+    set_isa_cap(cap);
+    Tape t;
+    const int x = t.input({17, 4});
+    t.call(Op::add, {x, x}, 0, {}, {}, kInplace);
+    const int r = t.unary(Op::sqrt, x), z = t.binary(Op::add, r, x);
+    t.live(r);
+    t.live(z);
+    t.live(t.call(Op::clone, {r}));
+    t.live(t.call(Op::to, {t.call(Op::to, {z}, static_cast<uint64_t>(kLong))}, static_cast<uint64_t>(kFloat)));
+    t.live(t.call(Op::clone, {z}));
+    t.live(t.scalar(Op::sub, z, 1.5));
+    t.live(t.call(Op::_log_softmax, {x}, 1));
+    checked(t);
+    set_isa_cap(before);
+  }
 }
 
 TEST_CASE("one program runs in several threads at once") {
@@ -208,8 +230,8 @@ TEST_CASE("cross entropy forward and backward, reductions, ignored targets") {
       const uint64_t attr = loss_attr(reduction, 0);  // class 0 does not count
       const int loss = t.call(Op::nll_loss, {lp, target}, attr);
       t.live(loss);
-      const int seed = t.call(Op::full, {}, static_cast<uint64_t>(kFloat), reduction == 0 ? std::vector<int64_t>{10} : std::vector<int64_t>{},
-                              {Scalar(1.0)});
+      const int seed = t.call(Op::full, {}, static_cast<uint64_t>(kFloat),
+                              reduction == 0 ? std::vector<int64_t>{10} : std::vector<int64_t>{}, {Scalar(1.0)});
       const int g = t.call(Op::nll_loss_backward, {seed, lp, target}, attr);
       t.live(t.call(Op::_log_softmax_backward_data, {g, lp}, 1));
       INFO("reduction " << reduction << " classes " << classes);

@@ -90,7 +90,9 @@ class Tape {
   int unary(Op op, int a) { return call(op, {a}); }
   int binary(Op op, int a, int b) { return call(op, {a, b}); }
   int scalar(Op op, int a, Scalar s) { return call(op, {a}, 0, {}, {s}, kScalarRhs); }
-  int sum(int a, uint32_t dims, bool keep = false) { return call(Op::sum, {a}, reduce_attr(dims, keep, 255 & static_cast<uint8_t>(kUndefined))); }
+  int sum(int a, uint32_t dims, bool keep = false) {
+    return call(Op::sum, {a}, reduce_attr(dims, keep, 255 & static_cast<uint8_t>(kUndefined)));
+  }
   void live(int slot) { region.live.push_back(root(slot)); }
   int root(int slot) const { return region.slots[slot].root; }
   const TensorMeta& meta(int slot) const { return region.slots[slot].meta; }
@@ -103,8 +105,8 @@ class Tape {
     s.root = root_slot < 0 ? slot : root_slot;
     Storage* storage = root_slot < 0 ? Storage::empty() : impls_[root_slot]->storage;
     if (root_slot >= 0) storage->retain();
-    impls_.push_back(std::shared_ptr<TensorImpl>(new TensorImpl(s.meta.dtype, s.meta.sizes, s.meta.strides, s.meta.offset, storage),
-                                                 [](TensorImpl* t) { t->release(); }));
+    impls_.push_back(std::shared_ptr<TensorImpl>(
+        new TensorImpl(s.meta.dtype, s.meta.sizes, s.meta.strides, s.meta.offset, storage), [](TensorImpl* t) { t->release(); }));
     region.slots.push_back(s);
     return slot;
   }
@@ -113,10 +115,17 @@ class Tape {
     static const double kSpecial[] = {0.0, -0.0, INFINITY, -INFINITY, NAN, 1e-40, 1.0, -1.0};
     if (specials && random() % 6 == 0) v = kSpecial[random() % 8];
     switch (t) {
-      case ScalarType::Bool: to[i] = v > 0; break;
-      case ScalarType::Long: reinterpret_cast<int64_t*>(to)[i] = static_cast<int64_t>(random() % static_cast<uint64_t>(int_range)); break;
-      case ScalarType::Float: reinterpret_cast<float*>(to)[i] = static_cast<float>(v); break;
-      default: reinterpret_cast<double*>(to)[i] = v;
+      case ScalarType::Bool:
+        to[i] = v > 0;
+        break;
+      case ScalarType::Long:
+        reinterpret_cast<int64_t*>(to)[i] = static_cast<int64_t>(random() % static_cast<uint64_t>(int_range));
+        break;
+      case ScalarType::Float:
+        reinterpret_cast<float*>(to)[i] = static_cast<float>(v);
+        break;
+      default:
+        reinterpret_cast<double*>(to)[i] = v;
     }
   }
   std::vector<std::shared_ptr<TensorImpl>> impls_;
@@ -135,7 +144,8 @@ class Interpreted {
   TensorView view(int slot) {
     if (slot < 0) return {};
     const RegionSlot& s = region_.slots[slot];
-    return {bytes_[s.root].data() + s.meta.offset * static_cast<int64_t>(element_size(s.meta.dtype)), s.meta.dtype, s.meta.sizes, s.meta.strides};
+    return {bytes_[s.root].data() + s.meta.offset * static_cast<int64_t>(element_size(s.meta.dtype)), s.meta.dtype, s.meta.sizes,
+            s.meta.strides};
   }
   void run(const RegionEvent& e, const std::vector<Scalar>& scalars) {
     if (is_view(e.op)) return;
@@ -171,10 +181,13 @@ inline int64_t differences(const TensorMeta& meta, const void* a, const void* b)
       at += rest % meta.sizes[d] * meta.strides[d];
       rest /= meta.sizes[d];
     }
-    const char *x = static_cast<const char*>(a) + at * static_cast<int64_t>(size), *y = static_cast<const char*>(b) + at * static_cast<int64_t>(size);
+    const char *x = static_cast<const char*>(a) + at * static_cast<int64_t>(size),
+               *y = static_cast<const char*>(b) + at * static_cast<int64_t>(size);
     bool same = std::memcmp(x, y, size) == 0;
-    if (!same && meta.dtype == kFloat) same = std::isnan(*reinterpret_cast<const float*>(x)) && std::isnan(*reinterpret_cast<const float*>(y));
-    if (!same && meta.dtype == kDouble) same = std::isnan(*reinterpret_cast<const double*>(x)) && std::isnan(*reinterpret_cast<const double*>(y));
+    if (!same && meta.dtype == kFloat)
+      same = std::isnan(*reinterpret_cast<const float*>(x)) && std::isnan(*reinterpret_cast<const float*>(y));
+    if (!same && meta.dtype == kDouble)
+      same = std::isnan(*reinterpret_cast<const double*>(x)) && std::isnan(*reinterpret_cast<const double*>(y));
     count += !same;
   }
   return count;

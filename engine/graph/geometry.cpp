@@ -41,8 +41,7 @@ bool view_dims(const TensorMeta& view, const TensorMeta& base, int8_t* to_base) 
     to_base[d] = -1;
     if (view.sizes[d] == 1 || view.strides[d] == 0) continue;
     size_t k = 0;
-    while (k < base.sizes.size() &&
-           ((used >> k & 1) || base.sizes[k] != view.sizes[d] || base.strides[k] != view.strides[d]))
+    while (k < base.sizes.size() && ((used >> k & 1) || base.sizes[k] != view.sizes[d] || base.strides[k] != view.strides[d]))
       ++k;
     if (k == base.sizes.size()) return false;
     used |= 1ull << k;

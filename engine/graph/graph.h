@@ -22,14 +22,14 @@ struct GraphNode {
   enum class Kind : uint8_t { Input, Op } kind = Kind::Op;
   Op op = Op::kCount;
   uint8_t flags = 0;
-  std::vector<ValueId> in;   // -1 = undefined operand
+  std::vector<ValueId> in;  // -1 = undefined operand
   uint64_t attr = 0;
   std::vector<int64_t> ints;
   std::vector<ScalarRef> scalars;
-  TensorMeta meta;           // views: offset relative to the base value's first element; others: offset 0
+  TensorMeta meta;  // views: offset relative to the base value's first element; others: offset 0
   ScalarType compute = ScalarType::Undefined;
-  int32_t input = -1;        // Kind::Input: number of the region input
-  int32_t event = -1;        // the event it came from (source lines), -1 if a pass made it of nothing
+  int32_t input = -1;  // Kind::Input: number of the region input
+  int32_t event = -1;  // the event it came from (source lines), -1 if a pass made it of nothing
   bool dead = false;
   Loc loc;
 
@@ -41,9 +41,9 @@ struct GraphNode {
 /// What must exist after the program has run.
 struct GraphOutput {
   ValueId value = -1;
-  int32_t slot = -1;         // region slot whose storage receives it
-  int32_t input = -1;        // write-back: number of the region input whose memory receives it, else -1
-  TensorMeta meta;           // geometry it must have there, offset 0
+  int32_t slot = -1;   // region slot whose storage receives it
+  int32_t input = -1;  // write-back: number of the region input whose memory receives it, else -1
+  TensorMeta meta;     // geometry it must have there, offset 0
 };
 
 /// Nodes in execution order; ids are indices and stay valid under edits (erased nodes are marked dead).

@@ -31,7 +31,8 @@ std::string Graph::str(ValueId v) const {
   const GraphNode& n = nodes[v];
   if (n.is_input()) return fmt::format("%{} = input {} : {}", v, n.input, type_text(n.meta));
   std::string args;
-  for (ValueId operand : n.in) args += fmt::format("{}{}", args.empty() ? "" : ", ", operand < 0 ? "none" : fmt::format("%{}", operand));
+  for (ValueId operand : n.in)
+    args += fmt::format("{}{}", args.empty() ? "" : ", ", operand < 0 ? "none" : fmt::format("%{}", operand));
   for (const auto& s : n.scalars) args += fmt::format("{}{}", args.empty() ? "" : ", ", scalar_text(s));
   if (!n.ints.empty()) args += fmt::format("{}{}", args.empty() ? "" : ", ", to_string(n.ints));
   if (n.attr != 0) args += fmt::format("; {:#x}", n.attr);

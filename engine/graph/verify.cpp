@@ -27,8 +27,7 @@ void check_operator(const Graph& graph, ValueId v) {
   check(n.scalars.size() <= info.max_scalars, graph, v, "too many scalars");
   check(!(n.flags & kInplace), graph, v, "in-place calls must be functional");
   check(n.meta.offset == 0, graph, v, "a computed value has no offset");
-  for (const auto& s : n.scalars)
-    check(s.input < static_cast<int32_t>(graph.scalars.size()), graph, v, "no such scalar input");
+  for (const auto& s : n.scalars) check(s.input < static_cast<int32_t>(graph.scalars.size()), graph, v, "no such scalar input");
   if (info.kind != OpKind::Pointwise) return;
   check(n.compute != ScalarType::Undefined, graph, v, "a pointwise operator needs its compute type");
   for (ValueId o : n.in) {  // every operand must broadcast to the result

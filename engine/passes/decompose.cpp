@@ -8,11 +8,16 @@ namespace {
 ValueId expand(Expansion& x, const GraphNode& n) {
   if (n.is_input() || n.numel() == 0) return -1;
   switch (op_info(n.op).kind) {
-    case OpKind::Reduce: return expand_reduce(x, n);
-    case OpKind::Softmax: return expand_softmax(x, n);
-    case OpKind::Norm: return expand_norm(x, n);
-    case OpKind::Loss: return expand_loss(x, n);
-    default: return n.op == Op::clamp ? expand_clamp(x, n) : -1;
+    case OpKind::Reduce:
+      return expand_reduce(x, n);
+    case OpKind::Softmax:
+      return expand_softmax(x, n);
+    case OpKind::Norm:
+      return expand_norm(x, n);
+    case OpKind::Loss:
+      return expand_loss(x, n);
+    default:
+      return n.op == Op::clamp ? expand_clamp(x, n) : -1;
   }
 }
 

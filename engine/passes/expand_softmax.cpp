@@ -37,7 +37,8 @@ ValueId expand_softmax(Expansion& x, const GraphNode& n) {
       const ValueId s = x.reduce(Op::sum, a, mask, true);
       return x.binary(Op::sub, a, x.binary(Op::mul, x.unary(Op::exp, n.in[1]), s));
     }
-    default: return -1;
+    default:
+      return -1;
   }
 }
 

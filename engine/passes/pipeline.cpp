@@ -40,7 +40,8 @@ void run_passes(Graph& graph) {
     const bool changed = pass.run(graph);
     if (logs) {
       const double us = std::chrono::duration<double, std::micro>(Clock::now() - start).count();
-      log(LogTopic::Graph, "{}: {} in {:.1f} us\n{}", pass.name, changed ? "changed" : "no change", us, changed ? graph.str() : "");
+      log(LogTopic::Graph, "{}: {} in {:.1f} us\n{}", pass.name, changed ? "changed" : "no change", us,
+          changed ? graph.str() : "");
     }
     if (verify_passes()) graph.verify();
   }

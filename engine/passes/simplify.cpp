@@ -39,7 +39,8 @@ ValueId equal_value(const Graph& graph, const GraphNode& n) {
   const bool same = !n.in.empty() && n.in[0] >= 0 && n.meta.dtype == n.compute;
   if (!same) return -1;
   const GraphNode& a = graph[n.in[0]];
-  if (n.op == Op::neg && a.op == Op::neg && a.meta.dtype == n.meta.dtype && same_layout(n.meta, graph[a.in[0]].meta)) return a.in[0];
+  if (n.op == Op::neg && a.op == Op::neg && a.meta.dtype == n.meta.dtype && same_layout(n.meta, graph[a.in[0]].meta))
+    return a.in[0];
   const bool idempotent = n.op == Op::relu || n.op == Op::abs;
   if (idempotent && a.op == n.op && a.compute == n.compute && same_layout(n.meta, a.meta)) return n.in[0];
   if (n.op == Op::where && n.in[1] == n.in[2] && same_layout(n.meta, graph[n.in[1]].meta)) return n.in[1];

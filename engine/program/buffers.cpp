@@ -77,7 +77,8 @@ class Planner {
   }
 
  private:
-  template <class Fn> void for_reads(const PlannedStep& step, Fn fn) const {
+  template <class Fn>
+  void for_reads(const PlannedStep& step, Fn fn) const {
     if (step.kernel) {
       for (const auto& b : step.lowered.operands)
         if (!b.output) fn(b.base);
@@ -88,7 +89,8 @@ class Planner {
         if (operand >= 0) fn(fuse::base_of(graph_, operand));
     }
   }
-  template <class Fn> void for_writes(const PlannedStep& step, Fn fn) const {
+  template <class Fn>
+  void for_writes(const PlannedStep& step, Fn fn) const {
     if (step.kernel) {
       for (const auto& b : step.lowered.operands)
         if (b.output) fn(b.base);
@@ -109,7 +111,8 @@ class Planner {
   void place_write_back(const GraphOutput& out) {
     const ValueId old = input_node_[out.input];
     const int32_t w = made_[out.value];
-    if (w >= 0 && last_read_[old] <= w && plan_.places[out.value].kind == BufferPlace::Kind::None && may_overwrite(w, out.value, old)) {
+    if (w >= 0 && last_read_[old] <= w && plan_.places[out.value].kind == BufferPlace::Kind::None &&
+        may_overwrite(w, out.value, old)) {
       plan_.places[out.value] = {BufferPlace::Kind::Input, out.input, 0};
       return;
     }

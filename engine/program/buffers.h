@@ -10,15 +10,15 @@ namespace sinter {
 struct PlannedStep {
   std::shared_ptr<const codegen::Kernel> kernel;  // null: eager
   fuse::Lowered lowered;
-  ValueId value = -1;       // eager: the node; copy: the value to write back
-  int32_t copy_to = -1;     // copy: number of the input
-  bool inplace = false;     // eager: runs on its first operand's memory
+  ValueId value = -1;    // eager: the node; copy: the value to write back
+  int32_t copy_to = -1;  // copy: number of the input
+  bool inplace = false;  // eager: runs on its first operand's memory
 };
 
 struct BufferPlace {
   enum class Kind : uint8_t { None, Input, Output, Arena } kind = Kind::None;
-  int32_t index = -1;   // of the input or output
-  int64_t offset = 0;   // bytes, Arena
+  int32_t index = -1;  // of the input or output
+  int64_t offset = 0;  // bytes, Arena
 };
 
 struct BufferPlan {

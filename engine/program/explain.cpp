@@ -18,10 +18,14 @@ std::string JitProgram::step_name(size_t i) const {
 std::string JitProgram::place_text(ValueId v) const {
   const BufferPlace& p = buffers_.places[v];
   switch (p.kind) {
-    case BufferPlace::Kind::Input: return fmt::format("input {}", p.index);
-    case BufferPlace::Kind::Output: return fmt::format("output {}", p.index);
-    case BufferPlace::Kind::Arena: return fmt::format("arena+{}", p.offset);
-    case BufferPlace::Kind::None: break;
+    case BufferPlace::Kind::Input:
+      return fmt::format("input {}", p.index);
+    case BufferPlace::Kind::Output:
+      return fmt::format("output {}", p.index);
+    case BufferPlace::Kind::Arena:
+      return fmt::format("arena+{}", p.offset);
+    case BufferPlace::Kind::None:
+      break;
   }
   return "nowhere";
 }
@@ -30,9 +34,12 @@ namespace {
 
 const char* mode_text(codegen::LoopMode mode) {
   switch (mode) {
-    case codegen::LoopMode::Pointwise: return "pointwise";
-    case codegen::LoopMode::Row: return "row";
-    case codegen::LoopMode::Column: return "column";
+    case codegen::LoopMode::Pointwise:
+      return "pointwise";
+    case codegen::LoopMode::Row:
+      return "row";
+    case codegen::LoopMode::Column:
+      return "column";
   }
   return "";
 }
@@ -40,14 +47,14 @@ const char* mode_text(codegen::LoopMode mode) {
 }  // namespace
 
 std::string JitProgram::str() const {
-  std::string s = fmt::format("program {}: {} kernels, {} eager steps, arena {} bytes, {} outputs, compiled in {:.0f} us\n", graph.name,
-                              n_kernels, n_eager, arena_bytes, output_bytes.size(), compile_us);
+  std::string s = fmt::format("program {}: {} kernels, {} eager steps, arena {} bytes, {} outputs, compiled in {:.0f} us\n",
+                              graph.name, n_kernels, n_eager, arena_bytes, output_bytes.size(), compile_us);
   for (size_t i = 0; i < planned_.size(); ++i) {
     const PlannedStep& step = planned_[i];
     s += fmt::format("  {}", step_name(i));
     if (step.kernel) {
-      s += fmt::format("  {} over {}, {} bytes of code\n", mode_text(step.lowered.spec.mode), to_string(IntArrayRef(step.lowered.spec.sizes)),
-                       step.kernel->code_bytes);
+      s += fmt::format("  {} over {}, {} bytes of code\n", mode_text(step.lowered.spec.mode),
+                       to_string(IntArrayRef(step.lowered.spec.sizes)), step.kernel->code_bytes);
       for (size_t k = 0; k < step.lowered.operands.size(); ++k) {
         const fuse::Binding& b = step.lowered.operands[k];
         s += fmt::format("    {} %{}{} {} strides {} at {}\n", b.output ? "writes" : "reads ", b.base,

@@ -8,15 +8,19 @@ namespace sinter {
 
 namespace {
 
-constexpr int64_t kStackArena = 4096;      // smaller arenas live on the stack
-constexpr size_t kStackTable = 1024;       // entries of a table that may live on the stack
+constexpr int64_t kStackArena = 4096;  // smaller arenas live on the stack
+constexpr size_t kStackTable = 1024;   // entries of a table that may live on the stack
 
 [[gnu::always_inline]] inline uint64_t scalar_bits(const Scalar& s, ScalarType t) {
   switch (t) {
-    case ScalarType::Float: return std::bit_cast<uint32_t>(static_cast<float>(s.to_double()));
-    case ScalarType::Double: return std::bit_cast<uint64_t>(s.to_double());
-    case ScalarType::Bool: return s.to_bool();
-    default: return static_cast<uint64_t>(s.to_int64());
+    case ScalarType::Float:
+      return std::bit_cast<uint32_t>(static_cast<float>(s.to_double()));
+    case ScalarType::Double:
+      return std::bit_cast<uint64_t>(s.to_double());
+    case ScalarType::Bool:
+      return s.to_bool();
+    default:
+      return static_cast<uint64_t>(s.to_int64());
   }
 }
 
@@ -51,10 +55,14 @@ JitProgram::JitProgram(Graph g, std::vector<PlannedStep> steps, size_t region_in
 JitProgram::Address JitProgram::address_of(ValueId base, int64_t byte_offset) const {
   const BufferPlace& p = buffers_.places[base];
   switch (p.kind) {
-    case BufferPlace::Kind::Input: return {p.index, byte_offset};
-    case BufferPlace::Kind::Output: return {static_cast<int32_t>(n_inputs_) + p.index, byte_offset};
-    case BufferPlace::Kind::Arena: return {static_cast<int32_t>(n_inputs_ + output_bytes.size()), p.offset + byte_offset};
-    case BufferPlace::Kind::None: break;
+    case BufferPlace::Kind::Input:
+      return {p.index, byte_offset};
+    case BufferPlace::Kind::Output:
+      return {static_cast<int32_t>(n_inputs_) + p.index, byte_offset};
+    case BufferPlace::Kind::Arena:
+      return {static_cast<int32_t>(n_inputs_ + output_bytes.size()), p.offset + byte_offset};
+    case BufferPlace::Kind::None:
+      break;
   }
   return {};
 }

@@ -31,7 +31,7 @@ class JitProgram final : public Program {
     ScalarType type;
   };
   struct EagerStep {
-    KernelArgs args;                // data, in and scalars are filled in at each run
+    KernelArgs args;  // data, in and scalars are filled in at each run
     Address out;
     std::vector<TensorView> views;  // operands without their data
     std::vector<Address> in;
@@ -56,9 +56,9 @@ class JitProgram final : public Program {
   std::vector<KernelStep> kernels_;
   std::vector<EagerStep> eager_;
   std::vector<Step> order_;
-  std::vector<Address> addresses_;      // arguments of all kernels
+  std::vector<Address> addresses_;        // arguments of all kernels
   std::vector<ScalarSlot> scalar_slots_;  // scalars of all kernels
-  std::vector<PlannedStep> planned_;    // keeps the kernels; for explanation
+  std::vector<PlannedStep> planned_;      // keeps the kernels; for explanation
   BufferPlan buffers_;
 };
 

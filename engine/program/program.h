@@ -12,8 +12,8 @@ namespace sinter {
 
 /// One kernel or eager call of a program, for explain() and dumps.
 struct ProgramStep {
-  std::string name;        // "k0_sin_cos_add", or "mm (eager kernel)"
-  std::string assembly;    // annotated; empty for eager kernels
+  std::string name;      // "k0_sin_cos_add", or "mm (eager kernel)"
+  std::string assembly;  // annotated; empty for eager kernels
 };
 
 /// Immutable and shared by threads; all state of a run is in Launch and on the stack.
@@ -23,9 +23,9 @@ class Program {
 
   /// Everything a run reads and writes.
   struct Launch {
-    void* const* inputs;          // address of each region input's first element
-    const Scalar* scalars;        // the region's value scalars
-    Storage* const* outputs;      // one per `output_bytes`, without bytes: get theirs here
+    void* const* inputs;      // address of each region input's first element
+    const Scalar* scalars;    // the region's value scalars
+    Storage* const* outputs;  // one per `output_bytes`, without bytes: get theirs here
   };
   /// Allocates all outputs and temporaries, then runs. When it throws, outputs are without bytes again.
   /// @throws OutOfMemoryError before the first write, state unchanged (an eager kernel that runs out of scratch memory
@@ -37,9 +37,9 @@ class Program {
   int64_t arena_bytes = 0;
   int n_kernels = 0, n_eager = 0;
   double compile_us = 0;
-  Graph graph;                    // after the passes; kept for explanation
+  Graph graph;  // after the passes; kept for explanation
 
-  virtual std::string str() const = 0;                      // the plan, one step per line
+  virtual std::string str() const = 0;  // the plan, one step per line
   virtual std::vector<ProgramStep> steps() const = 0;
   /// Annotated assembly of each kernel: graph node and source line in front of its instructions.
   virtual std::vector<std::pair<std::string, std::string>> assembly() const = 0;
@@ -50,7 +50,9 @@ class Program {
 /// Equal regions (all typed bits, live set, ISA) share one program.
 std::shared_ptr<const Program> compile_region(const Region& region);
 
-struct ProgramCacheStats { size_t programs, hits, misses; };
+struct ProgramCacheStats {
+  size_t programs, hits, misses;
+};
 ProgramCacheStats program_cache_stats();
 /// Forgets every cached program (those in use live on); benchmarks of compile time and tests.
 void clear_program_cache();

@@ -9,7 +9,8 @@ class Writer {
  public:
   explicit Writer(std::vector<uint64_t>& out) : out_(out) {}
   void word(uint64_t w) { out_.push_back(w); }
-  template <class List> void list(const List& values) {  // the length keeps lists apart
+  template <class List>
+  void list(const List& values) {  // the length keeps lists apart
     word(values.size());
     for (const auto& v : values) word(static_cast<uint64_t>(v));
   }

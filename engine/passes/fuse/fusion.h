@@ -23,20 +23,20 @@ inline constexpr DimMap kNoDims = [] {
 /// dimensions once per row or column.
 struct Group {
   bool eager = false;
-  bool merged = false;               // its nodes moved to another group
+  bool merged = false;  // its nodes moved to another group
   codegen::LoopMode mode = codegen::LoopMode::Pointwise;
   SizeVec space;
   SizeVec reduced;
-  std::vector<ValueId> nodes;        // ascending
+  std::vector<ValueId> nodes;  // ascending
 };
 
 struct Plan {
   std::vector<Group> groups;
-  std::vector<int32_t> order;        // groups to run, one after another
-  std::vector<int32_t> group_of;     // per value; -1: inputs, views, dead nodes
-  std::vector<DimMap> map_of;        // per value: its place in the space of its group
-  std::vector<DimMap> operand_map;   // per reduction: the place of its operand
-  std::vector<bool> stored;          // per value: written to memory
+  std::vector<int32_t> order;       // groups to run, one after another
+  std::vector<int32_t> group_of;    // per value; -1: inputs, views, dead nodes
+  std::vector<DimMap> map_of;       // per value: its place in the space of its group
+  std::vector<DimMap> operand_map;  // per reduction: the place of its operand
+  std::vector<bool> stored;         // per value: written to memory
 };
 
 /// Greedy fusion. `keep_eager[v]`: leave this value to its eager kernel.

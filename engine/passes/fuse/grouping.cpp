@@ -10,7 +10,8 @@ namespace {
 /// Puts nodes into groups one after another; a node joins the groups of its operands where that is possible.
 class Grouping {
  public:
-  Grouping(const Graph& graph, const std::vector<bool>& keep_eager, Plan& plan) : graph_(graph), keep_eager_(keep_eager), plan_(plan) {
+  Grouping(const Graph& graph, const std::vector<bool>& keep_eager, Plan& plan)
+      : graph_(graph), keep_eager_(keep_eager), plan_(plan) {
     const size_t n = graph.nodes.size();
     plan_.group_of.assign(n, -1);
     plan_.map_of.assign(n, kNoDims);
@@ -228,7 +229,8 @@ class Grouping {
     std::vector<int32_t> candidates;
     for (ValueId operand : graph_[v].in) {
       const int32_t g = group_of_operand(operand);
-      if (g >= 0 && !group(g).eager && std::find(candidates.begin(), candidates.end(), g) == candidates.end()) candidates.push_back(g);
+      if (g >= 0 && !group(g).eager && std::find(candidates.begin(), candidates.end(), g) == candidates.end())
+        candidates.push_back(g);
     }
     // Reducing groups first: others can move into them, not the other way round.
     std::stable_sort(candidates.begin(), candidates.end(), [&](int32_t a, int32_t b) {

@@ -12,16 +12,21 @@ using codegen::LoopOperand;
 
 namespace {
 
-constexpr int kLanes = kReduceLanes;        // rows up to this length need one visit of each lane
+constexpr int kLanes = kReduceLanes;  // rows up to this length need one visit of each lane
 constexpr int64_t kMinUnrolledRows = 4;
+constexpr int64_t kMaxUnrolledLength = 12;  // at most kLanes; nearly full vectors gain little
 constexpr int64_t kMaxUnrolledNodes = 192;  // keeps code and compile time small
 
 uint64_t constant_bits(Scalar s, ScalarType t) {
   switch (t) {
-    case ScalarType::Bool: return s.to<bool>();
-    case ScalarType::Long: return static_cast<uint64_t>(s.to<int64_t>());
-    case ScalarType::Float: return std::bit_cast<uint32_t>(s.to<float>());
-    default: return std::bit_cast<uint64_t>(s.to<double>());
+    case ScalarType::Bool:
+      return s.to<bool>();
+    case ScalarType::Long:
+      return static_cast<uint64_t>(s.to<int64_t>());
+    case ScalarType::Float:
+      return std::bit_cast<uint32_t>(s.to<float>());
+    default:
+      return std::bit_cast<uint64_t>(s.to<double>());
   }
 }
 
@@ -59,7 +64,9 @@ class Lowering {
     for (size_t s = 0; s < g_.space.size(); ++s)
       if (static_cast<int64_t>(s) != g_.reduced[0]) rows *= g_.space[s];
     const int64_t length = g_.space[g_.reduced[0]];
-    if (rows < kMinUnrolledRows || length > kLanes || length * static_cast<int64_t>(g_.nodes.size()) > kMaxUnrolledNodes) return;
+    if (rows < kMinUnrolledRows || length > kMaxUnrolledLength ||
+        length * static_cast<int64_t>(g_.nodes.size()) > kMaxUnrolledNodes)
+      return;
     row_dim_ = static_cast<int>(g_.reduced[0]);
     row_length_ = static_cast<int>(length);
   }
@@ -176,10 +183,14 @@ class Lowering {
   int32_t compute(ValueId v, const DimMap& map, int r) {
     const GraphNode& n = graph_[v];
     switch (op_info(n.op).kind) {
-      case OpKind::Pointwise: return cast(pointwise(v, map, r), n.meta.dtype, v);
-      case OpKind::Reduce: return row_dim_ >= 0 ? unrolled_reduce(v) : reduce(v);
-      case OpKind::Creation: return n.op == Op::full ? scalar(n.scalars[0], n.meta.dtype, v) : counting(v, map[0], r);
-      default: return cast(operand(v, map, n.in[0], r), n.meta.dtype, v);  // to, clone
+      case OpKind::Pointwise:
+        return cast(pointwise(v, map, r), n.meta.dtype, v);
+      case OpKind::Reduce:
+        return row_dim_ >= 0 ? unrolled_reduce(v) : reduce(v);
+      case OpKind::Creation:
+        return n.op == Op::full ? scalar(n.scalars[0], n.meta.dtype, v) : counting(v, map[0], r);
+      default:
+        return cast(operand(v, map, n.in[0], r), n.meta.dtype, v);  // to, clone
     }
   }
 
@@ -198,7 +209,9 @@ class Lowering {
     LoopNode node;
     node.kind = LoopKind::Reduce;
     node.dtype = n.meta.dtype;
-    node.reduce = n.op == Op::sum ? codegen::ReduceKind::Sum : n.op == Op::amax ? codegen::ReduceKind::Max : codegen::ReduceKind::Min;
+    node.reduce = n.op == Op::sum    ? codegen::ReduceKind::Sum
+                  : n.op == Op::amax ? codegen::ReduceKind::Max
+                                     : codegen::ReduceKind::Min;
     node.n_in = 1;
     node.in[0] = cast(operand(v, plan_.operand_map[v], n.in[0], 0), n.meta.dtype, v);
     return add(node, v);
@@ -262,8 +275,7 @@ class Lowering {
 
   bool mergeable(int a, int b) const {
     if ((iota_dims_ >> a & 1) || (iota_dims_ >> b & 1)) return false;
-    return std::all_of(args_.begin(), args_.end(),
-                       [&](const Argument& x) { return x.strides[a] == x.strides[b] * sizes_[b]; });
+    return std::all_of(args_.begin(), args_.end(), [&](const Argument& x) { return x.strides[a] == x.strides[b] * sizes_[b]; });
   }
 
   /// Joins neighbours that every argument walks as one; the joined dimension is the inner one.

@@ -24,8 +24,8 @@ bool fusible_reduction(const Graph& graph, const GraphNode& n) {
 }
 
 bool is_counting(const GraphNode& n) {
-  return n.op == Op::arange && n.meta.dtype == ScalarType::Long && n.scalars.size() == 2 && n.scalars[0] == ScalarRef{-1, Scalar(int64_t{0})} &&
-         n.scalars[1] == ScalarRef{-1, Scalar(int64_t{1})};
+  return n.op == Op::arange && n.meta.dtype == ScalarType::Long && n.scalars.size() == 2 &&
+         n.scalars[0] == ScalarRef{-1, Scalar(int64_t{0})} && n.scalars[1] == ScalarRef{-1, Scalar(int64_t{1})};
 }
 
 }  // namespace
@@ -36,22 +36,52 @@ bool fusible(const Graph& graph, ValueId v) {
   for (ValueId operand : n.in)
     if (operand < 0 || graph[operand].meta.sizes.size() > kMaxFusedRank) return false;
   switch (op_info(n.op).kind) {
-    case OpKind::Pointwise: return n.op != Op::clamp && codegen::can_emit(n.op, n.compute);  // clamp: decomposed, or eager
-    case OpKind::Cast: return n.op == Op::to && graph[n.in[0]].meta.sizes == n.meta.sizes;
-    case OpKind::Copy: return n.op == Op::clone;
-    case OpKind::Creation: return n.op == Op::full || is_counting(n);
-    case OpKind::Reduce: return is_reduction(n) && fusible_reduction(graph, n);
-    default: return false;
+    case OpKind::Pointwise:
+      return n.op != Op::clamp && codegen::can_emit(n.op, n.compute);  // clamp: decomposed, or eager
+    case OpKind::Cast:
+      return n.op == Op::to && graph[n.in[0]].meta.sizes == n.meta.sizes;
+    case OpKind::Copy:
+      return n.op == Op::clone;
+    case OpKind::Creation:
+      return n.op == Op::full || is_counting(n);
+    case OpKind::Reduce:
+      return is_reduction(n) && fusible_reduction(graph, n);
+    default:
+      return false;
   }
 }
 
 bool is_cheap(const GraphNode& n) {
   switch (n.op) {
-    case Op::add: case Op::sub: case Op::mul: case Op::minimum: case Op::maximum: case Op::eq: case Op::ne: case Op::lt: case Op::le:
-    case Op::gt: case Op::ge: case Op::logical_and: case Op::logical_or: case Op::logical_xor: case Op::logical_not: case Op::neg:
-    case Op::abs: case Op::sign: case Op::relu: case Op::where: case Op::addcmul: case Op::threshold_backward: case Op::to:
-    case Op::clone: case Op::full: case Op::arange: return true;
-    default: return false;
+    case Op::add:
+    case Op::sub:
+    case Op::mul:
+    case Op::minimum:
+    case Op::maximum:
+    case Op::eq:
+    case Op::ne:
+    case Op::lt:
+    case Op::le:
+    case Op::gt:
+    case Op::ge:
+    case Op::logical_and:
+    case Op::logical_or:
+    case Op::logical_xor:
+    case Op::logical_not:
+    case Op::neg:
+    case Op::abs:
+    case Op::sign:
+    case Op::relu:
+    case Op::where:
+    case Op::addcmul:
+    case Op::threshold_backward:
+    case Op::to:
+    case Op::clone:
+    case Op::full:
+    case Op::arange:
+      return true;
+    default:
+      return false;
   }
 }
 
