@@ -26,7 +26,6 @@ class BodyEmitter {
   int temp_vector();
   int temp_mask();
   int use(int32_t v);
-  int use_copy(int32_t v, int bytes);
   asmjit::Operand operand(int32_t v);
   int define(int32_t v);
   void finish_sources(const Inst& i);
@@ -67,7 +66,7 @@ class BodyEmitter {
   void accumulate(const Inst& i);
   void save_slot(const Inst& i);
 
-  x86::Mem element_mem(int operand, int64_t displacement);
+  x86::Mem element_mem(int operand);
   x86::Gp strided_base(int operand);
   void pack_bool(int dst, int mask_reg, int32_t mask_value);
   void unpack_bool(int dst, int32_t value, const x86::Mem& m);

@@ -17,13 +17,12 @@ int32_t tail_table(ConstPool& pool, int lane, int lanes, int valid) {
 }  // namespace
 
 /// Address of this copy's first element of an operand that is contiguous or broadcast along the last dimension.
-x86::Mem BodyEmitter::element_mem(int operand, int64_t displacement) {
+x86::Mem BodyEmitter::element_mem(int operand) {
   const LoopOperand& o = f_.spec.operands[static_cast<size_t>(operand)];
-  const auto disp = static_cast<int32_t>(displacement);
   const x86::Gp base = f_.pointer(operand);
-  if (o.strides.back() == 0) return x86::ptr(base, disp);
+  if (o.strides.back() == 0) return x86::ptr(base);
   const size_t size = element_size(o.dtype);
-  return x86::ptr(base, kIndex, size == 1 ? 0u : size == 4 ? 2u : 3u, disp + static_cast<int32_t>(size) * lanes() * p_.copy);
+  return x86::ptr(base, kIndex, size == 1 ? 0u : size == 4 ? 2u : 3u, static_cast<int32_t>(size) * lanes() * p_.copy);
 }
 
 x86::Vec BodyEmitter::tail_mask(int lane) {
@@ -38,7 +37,7 @@ void BodyEmitter::load(const Inst& i) {
   const int64_t stride = o.strides.back();
   if (stride == 0 || f_.index_is_zero) return load_broadcast(i);
   if (stride == 1) {
-    const x86::Mem m = element_mem(i.index, 0);
+    const x86::Mem m = element_mem(i.index);
     return o.dtype == ScalarType::Bool ? load_bool(i, m) : load_contiguous(i, m);
   }
   o.dtype == ScalarType::Bool ? load_bool_strided(i) : load_strided(i);
@@ -190,9 +189,8 @@ void BodyEmitter::store(const Inst& i) {
   const LoopOperand& o = f_.spec.operands[static_cast<size_t>(i.index)];
   const int64_t stride = o.strides.back();
   if (stride == 1 && !f_.index_is_zero) {
-    const int value = use(i.src[0]);
-    (void)value;
-    const x86::Mem m = element_mem(i.index, 0);
+    use(i.src[0]);  // before the address: it may take rax
+    const x86::Mem m = element_mem(i.index);
     o.dtype == ScalarType::Bool ? store_bool(i, m) : store_vector(i, m);
   } else {
     store_by_lane(i, f_.index_is_zero ? 0 : stride);

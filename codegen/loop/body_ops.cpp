@@ -10,10 +10,8 @@ using asmjit::InstId;
 
 namespace {
 
-constexpr int kFree = -1;
-
 /// Instruction of a three-operand form; bitwise ones in the float domain, where AVX-512 can broadcast a constant.
-InstId binary_id(Vop op, Elt e, bool avx512) {
+InstId binary_id(Vop op, Elt e) {
   const bool d = e == Elt::F64, wide = elt_bytes(e) == 8, f = e == Elt::F32 || d;
   switch (op) {
     case Vop::Add:
@@ -43,7 +41,6 @@ InstId binary_id(Vop op, Elt e, bool avx512) {
     default:
       break;
   }
-  (void)avx512;
   return I::kIdNone;
 }
 
@@ -71,7 +68,7 @@ void BodyEmitter::binary(const Inst& i) {
   const x86::Vec a = vec_of(use(i.src[0]), i.src[0]);
   const asmjit::Operand b = operand(i.src[1]);
   finish_sources(i);
-  a_.emit(binary_id(i.op, i.elt, avx512()), vec_of(define(i.dst), i.dst), a, b);
+  a_.emit(binary_id(i.op, i.elt), vec_of(define(i.dst), i.dst), a, b);
 }
 
 void BodyEmitter::unary(const Inst& i) {
@@ -354,12 +351,12 @@ void emit_combine(KernelFrame& f, ReduceKind kind, Elt elt, int bytes, int acc, 
     }
     const Vop op = kind == ReduceKind::Sum ? Vop::Add : max ? Vop::Max : Vop::Min;
     if (masked) f.a.k(tail);
-    f.a.emit(binary_id(op, elt, f.avx512()), a, a, b);
+    f.a.emit(binary_id(op, elt), a, a, b);
     return;
   }
   // maxps(b, a) gives a if either is NaN or both are zero; left to do: b where b is NaN and a is not.
   const InstId cmp = wide ? I::kIdVcmppd : I::kIdVcmpps;
-  const InstId extreme = binary_id(max ? Vop::Max : Vop::Min, elt, f.avx512());
+  const InstId extreme = binary_id(max ? Vop::Max : Vop::Min, elt);
   if (f.avx512()) {
     const x86::KReg k = x86::k(static_cast<uint32_t>(t1));
     if (masked) f.a.k(tail);

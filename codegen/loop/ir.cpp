@@ -62,7 +62,32 @@ Inst& Ir::push(Vop op, Elt elt, int32_t dst, int32_t a, int32_t b, int32_t c, in
   return insts.back();
 }
 
+/// Value numbering: an instruction that repeats an earlier one is dropped and its result replaced. Functions of one
+/// value share much this way (sin and cos, a function and its derivative).
+void Ir::share_equal() {
+  size_t slots = 16;
+  while (slots < insts.size() * 2) slots *= 2;
+  std::vector<int32_t> seen(slots, -1), replaced(regs.size());
+  for (size_t r = 0; r < regs.size(); ++r) replaced[r] = static_cast<int32_t>(r);
+  const auto equal = [](const Inst& x, const Inst& y) {
+    return x.op == y.op && x.elt == y.elt && x.imm == y.imm && x.fn == y.fn && std::equal(x.src, x.src + 3, y.src);
+  };
+  for (size_t i = 0; i < insts.size(); ++i) {
+    Inst& inst = insts[i];
+    for (int32_t& s : inst.src)
+      if (s >= 0) s = replaced[static_cast<size_t>(s)];
+    if (inst.dst < 0 || inst.op >= Vop::Load) continue;
+    uint64_t h = static_cast<uint64_t>(inst.op) << 16 | static_cast<uint64_t>(inst.elt) << 8 | inst.imm;
+    for (int32_t s : inst.src) h = (h ^ static_cast<uint32_t>(s)) * 0x9e3779b97f4a7c15u;
+    size_t at = (h >> 32) & (slots - 1);
+    while (seen[at] >= 0 && !equal(insts[static_cast<size_t>(seen[at])], inst)) at = (at + 1) & (slots - 1);
+    if (seen[at] < 0) seen[at] = static_cast<int32_t>(i);
+    else replaced[static_cast<size_t>(inst.dst)] = insts[static_cast<size_t>(seen[at])].dst;
+  }
+}
+
 void Ir::finish() {
+  share_equal();
   for (auto i = static_cast<int32_t>(insts.size()) - 1; i >= 0; --i) {
     Inst& inst = insts[static_cast<size_t>(i)];
     if (inst.dst >= 0 && regs[static_cast<size_t>(inst.dst)].first_use == kNever) {

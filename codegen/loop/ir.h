@@ -107,7 +107,7 @@ class Ir {
   Inst& push(Vop op, Elt elt, int32_t dst, int32_t a = -1, int32_t b = -1, int32_t c = -1, int imm = 0);
   int lane_of(int32_t reg) const { return regs[static_cast<size_t>(reg)].lane; }
 
-  /// Removes what nothing needs, fills in next uses and `pressure`. Call once, when complete.
+  /// Shares equal computations, removes what nothing needs, fills in next uses and `pressure`. Call once, when complete.
   void finish();
 
   std::vector<Inst> insts;
@@ -116,6 +116,7 @@ class Ir {
   int pressure = 0;  // most vector registers live at one time (values with a home not counted)
 
  private:
+  void share_equal();
   Isa isa_;
   int lanes_;
   ConstPool& pool_;

@@ -5,9 +5,9 @@ namespace sinter::codegen {
 
 namespace {
 
-constexpr size_t kMaxNodes = 2048;  // bounds recursion and code size; fusion stays far below
+constexpr size_t kMaxNodes = 2048;           // bounds recursion and code size; fusion stays far below
 constexpr int kRecomputeLimit = 8;           // instructions worth saving a pass through a row buffer
-constexpr int64_t kMaxLaneStride = 1 << 24;  // keeps gather offsets of 16 lanes in 32 bits
+constexpr int64_t kMaxLaneStride = 1 << 20;  // keeps byte offsets of all copies in 32 bits
 
 bool is_cheap(Op op) {
   switch (op) {
