@@ -85,10 +85,7 @@ AutogradMeta::~AutogradMeta() {
 
 void* AutogradMeta::operator new(size_t n) {
   FreeBlock* b = cache.free_list;
-  if (b == nullptr) {
-    (void)&closer;  // first use on this thread: registers the clean-up
-    return ::operator new(n);
-  }
+  if (b == nullptr) return ::operator new(n);
   cache.free_list = b->next;
   --cache.count;
   return b;
@@ -99,6 +96,7 @@ void AutogradMeta::operator delete(void* p) noexcept {
     ::operator delete(p);
     return;
   }
+  if (cache.count == 0) (void)&closer;  // perhaps the first use on this thread: registers the clean-up
   auto* b = static_cast<FreeBlock*>(p);
   b->next = cache.free_list;
   cache.free_list = b;

@@ -48,6 +48,7 @@ void recycle(Node* n) noexcept {
     delete n;
     return;
   }
+  if (cache.count == 0) (void)&closer;  // perhaps the first use on this thread: registers the clean-up
   n->next_free = cache.free_list;
   cache.free_list = n;
   ++cache.count;
@@ -57,10 +58,7 @@ void recycle(Node* n) noexcept {
 
 Node* make_node() {
   Node* n = cache.free_list;
-  if (n == nullptr) {
-    (void)&closer;  // first use on this thread: registers the clean-up
-    return new Node;
-  }
+  if (n == nullptr) return new Node;
   cache.free_list = n->next_free;
   --cache.count;
   n->refs.store(1, std::memory_order_relaxed);

@@ -59,9 +59,14 @@ void save_operands(Node* n, const OpCall& call, const derivatives::Row& row, uin
       original.of = nullptr;
       continue;
     }
-    n->saved[i] = save(t);
-    // It was overwritten by this very call: the version from before makes a backward that needs it fail.
-    if (inplace && t->storage == call.in[0]->storage) --n->saved[i].version;
+    if (!inplace || t->storage != call.in[0]->storage) {
+      n->saved[i] = save(t);
+      continue;
+    }
+    // It was overwritten by this very call: the version from before makes a backward that needs it fail. A shadow, as the
+    // operand itself is about to own this node.
+    n->saved[i] = save(shadow(Tensor::share(t), call.loc).impl());
+    --n->saved[i].version;
   }
 }
 
