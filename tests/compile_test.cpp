@@ -215,6 +215,7 @@ TEST_CASE("debug files hold graph, program and annotated assembly") {
   REQUIRE(std::system(("SINTER_DEBUG_DIR=" + dir.string() + " " + self + " '[debug-child]' > /dev/null 2>&1").c_str()) == 0);
   bool graph = false, assembly = false;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(dir)) {
+    if (!entry.is_regular_file()) continue;
     std::ifstream in(entry.path());
     const std::string text((std::istreambuf_iterator<char>(in)), {});
     graph |= entry.path().filename() == "graph.txt" && text.find("tanh(") != std::string::npos;

@@ -80,6 +80,7 @@ Event* Context::record(const OpCall& c, uint64_t key, const TensorMeta& meta) {
   info.first_scalar = e->first_scalar = n_scalars_;
   info.n_scalars = c.n_scalars;
   n_scalars_ += c.n_scalars;
+  reserve_scalars(n_scalars_);
   if (op_info(c.op).kind == OpKind::Pointwise) info.compute = compute_dtype(c, default_dtype());
   e->key = key;
   fill_operands(e, c);
