@@ -33,7 +33,8 @@ void same_as_eager(F f, int n_leaves = 2, IntArrayRef sizes = {3, 4}) {
       CHECK(equal(a, b));
       CHECK(a.strides() == b.strides());
     }
-    for (int i = 0; i < n_leaves; ++i) CHECK(equal(eager[static_cast<size_t>(i)].detach(), traced[static_cast<size_t>(i)].detach()));
+    for (int i = 0; i < n_leaves; ++i)
+      CHECK(equal(eager[static_cast<size_t>(i)].detach(), traced[static_cast<size_t>(i)].detach()));
   }
 }
 

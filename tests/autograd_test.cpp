@@ -1,9 +1,9 @@
 // The autograd engine: accumulation, retained graphs, hooks, modes, in-place calls, views, errors, long chains.
+#include "engine/autograd/autograd.h"
 #include <malloc.h>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <thread>
-#include "engine/autograd/autograd.h"
 #include "engine/creation.h"
 #include "engine/functions.h"
 #include "gradcheck.h"
@@ -356,7 +356,8 @@ TEST_CASE("in-place calls on views change the base's history") {
   sum(row).backward();
   CHECK(numbers(x.grad()) == Numbers{10, 10, 0, 0});
   Tensor leaf_row = select(x, 0, 0);
-  CHECK_THROWS_WITH(leaf_row *= 2.0, Contains("a view of a leaf Variable that requires grad is being used in an in-place operation."));
+  CHECK_THROWS_WITH(leaf_row *= 2.0,
+                    Contains("a view of a leaf Variable that requires grad is being used in an in-place operation."));
 }
 
 TEST_CASE("rows written into a buffer that did not require grad") {

@@ -78,13 +78,15 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
   std::vector<Tensor> results = RunHandle()->execute(roots, targets, {retain_graph.value_or(create_graph), false, loc});
   for (const Tensor& t : results)
     if (!t.defined() && !allow_unused)
-      raise<AutogradError>("One of the differentiated Tensors appears to not have been used in the graph. "
-                           "Set allow_unused=True if this is the desired behavior.");
+      raise<AutogradError>(
+          "One of the differentiated Tensors appears to not have been used in the graph. "
+          "Set allow_unused=True if this is the desired behavior.");
   return results;
 }
 
 unsigned register_hook(const Tensor& t, TensorHook hook) {
-  if (!t.defined() || !requires_grad(t.impl())) raise<AutogradError>("cannot register a hook on a tensor that doesn't require gradient");
+  if (!t.defined() || !requires_grad(t.impl()))
+    raise<AutogradError>("cannot register a hook on a tensor that doesn't require gradient");
   const unsigned id = need_meta(t.impl()).need_extra().next_hook++;
   hooks_of(t.impl()).push_back({id, std::move(hook)});
   return id;

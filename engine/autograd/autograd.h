@@ -13,8 +13,8 @@ namespace sinter::autograd {
 /// (default: create_graph). With `create_graph` the derivatives are themselves differentiable.
 /// @throws AutogradError (no grad_fn, freed graph, changed saved tensor), ShapeError (gradient of another shape).
 void backward(const std::vector<Tensor>& tensors, const std::vector<Tensor>& grad_tensors = {},
-              std::optional<bool> retain_graph = std::nullopt, bool create_graph = false,
-              const std::vector<Tensor>& inputs = {}, Loc loc = Loc::current());
+              std::optional<bool> retain_graph = std::nullopt, bool create_graph = false, const std::vector<Tensor>& inputs = {},
+              Loc loc = Loc::current());
 
 /// The gradients of the sum of `outputs` (weighted by `grad_outputs`) with respect to `inputs`; touches no .grad.
 /// @throws AutogradError when an input does not require grad or was not used (unless `allow_unused`: undefined then).

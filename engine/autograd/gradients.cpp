@@ -52,8 +52,8 @@ Tensor conform(Tensor grad, IntArrayRef sizes, ScalarType dtype, bool& fresh, Lo
   const derivatives::Calculator calc(loc);
   if (!(grad.sizes() == sizes)) {
     if (!derivatives::expandable(sizes, grad.sizes()))
-      raise<AutogradError>("a derivative returned a gradient of shape {}, expected a shape compatible with {}", to_string(grad.sizes()),
-                           to_string(sizes));
+      raise<AutogradError>("a derivative returned a gradient of shape {}, expected a shape compatible with {}",
+                           to_string(grad.sizes()), to_string(sizes));
     grad = calc.sum_to_size(grad, sizes);
     fresh = true;
   }

@@ -7,7 +7,9 @@ namespace {
 
 constexpr uint32_t kMostFreeMetas = 8192;
 
-struct FreeBlock { FreeBlock* next; };
+struct FreeBlock {
+  FreeBlock* next;
+};
 /// As the cache of nodes: memory only, trivially destructible.
 struct MetaCache {
   FreeBlock* free_list;

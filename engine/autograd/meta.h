@@ -25,11 +25,11 @@ class AutogradMeta final : public AutogradMetaBase {
 
   Tensor grad;
   NodeRef grad_fn;
-  Tensor parent;             // a view: the tensor it was made from
+  Tensor parent;               // a view: the tensor it was made from
   TensorImpl* root = nullptr;  // a view: the base at the end of the chain of parents, which keep it alive
-  NodeRef recipe;            // a view: the call that made it (its edges are not used)
+  NodeRef recipe;              // a view: the call that made it (its edges are not used)
   MetaExtra* extra = nullptr;
-  uint32_t version = 0;      // a view: of the storage when grad_fn was set
+  uint32_t version = 0;           // a view: of the storage when grad_fn was set
   std::atomic<bool> busy{false};  // held while a gradient is accumulated
 
   bool is_view() const { return parent.defined(); }
@@ -59,7 +59,8 @@ void refresh_view(TensorImpl* view);
 /// Where t's gradient goes; t requires grad.
 inline Edge edge_of(TensorImpl* t) {
   const AutogradMeta* m = meta_of(t);
-  if (m->is_view() && m->version != t->storage->version.load(std::memory_order_relaxed)) [[unlikely]] refresh_view(t);
+  if (m->is_view() && m->version != t->storage->version.load(std::memory_order_relaxed)) [[unlikely]]
+    refresh_view(t);
   return m->grad_fn ? Edge::to_node(m->grad_fn.get()) : Edge::to_leaf(t);
 }
 /// The same; empty when t does not require grad.

@@ -10,8 +10,8 @@ constexpr uint32_t kMostFreeNodes = 8192;
 struct NodeCache {
   Node* free_list;
   uint32_t count;
-  bool closed;      // the thread is ending: nothing is kept any more
-  Node* dying;      // counts reached 0, not yet cleared
+  bool closed;  // the thread is ending: nothing is kept any more
+  Node* dying;  // counts reached 0, not yet cleared
   bool draining;
   uint64_t next_seq;
 };

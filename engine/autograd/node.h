@@ -27,7 +27,10 @@ void record_node(const OpCall& call, Tensor& result);
 namespace autograd {
 
 using TensorHook = std::function<Tensor(const Tensor&)>;  // an undefined result leaves the gradient as it is
-struct HookEntry { unsigned id; TensorHook run; };
+struct HookEntry {
+  unsigned id;
+  TensorHook run;
+};
 
 struct Node;
 
@@ -38,12 +41,21 @@ void release_node(Node* n) noexcept;
 class NodeRef {
  public:
   NodeRef() = default;
-  static NodeRef adopt(Node* n) { NodeRef r; r.node_ = n; return r; }
+  static NodeRef adopt(Node* n) {
+    NodeRef r;
+    r.node_ = n;
+    return r;
+  }
   static NodeRef share(Node* n);
   NodeRef(const NodeRef& o) : NodeRef(share(o.node_)) {}
   NodeRef(NodeRef&& o) noexcept : node_(std::exchange(o.node_, nullptr)) {}
-  NodeRef& operator=(NodeRef o) noexcept { std::swap(node_, o.node_); return *this; }
-  ~NodeRef() { if (node_) release_node(node_); }
+  NodeRef& operator=(NodeRef o) noexcept {
+    std::swap(node_, o.node_);
+    return *this;
+  }
+  ~NodeRef() {
+    if (node_) release_node(node_);
+  }
   Node* get() const { return node_; }
   Node* release() { return std::exchange(node_, nullptr); }
   Node* operator->() const { return node_; }
@@ -61,8 +73,13 @@ class Edge {
   static Edge to_leaf(TensorImpl* t);
   Edge(const Edge& o);
   Edge(Edge&& o) noexcept : bits_(std::exchange(o.bits_, 0)) {}
-  Edge& operator=(Edge o) noexcept { std::swap(bits_, o.bits_); return *this; }
-  ~Edge() { if (bits_) drop(); }
+  Edge& operator=(Edge o) noexcept {
+    std::swap(bits_, o.bits_);
+    return *this;
+  }
+  ~Edge() {
+    if (bits_) drop();
+  }
 
   explicit operator bool() const { return bits_ != 0; }
   bool is_leaf() const { return bits_ & 1; }
@@ -89,7 +106,8 @@ struct NodeExtra {
   std::vector<HookEntry> hooks;      // of the tensor this node made
   std::shared_ptr<Tensor> retained;  // retain_grad(): where the gradient is put
   std::vector<Edge> edges;           // calls with more than kInlineEdges operands (cat)
-  // An in-place call on a view, seen from the base (PyTorch's CopySlices): `path` leads from the base to the view, `inner` is the call.
+  // An in-place call on a view, seen from the base (PyTorch's CopySlices): `path` leads from the base to the view, `inner` is the
+  // call.
   std::vector<NodeRef> path;
   NodeRef inner;
 };
@@ -102,11 +120,11 @@ struct Node {
   Op op = Op::kCount;
   uint8_t flags = 0;
   uint8_t n_scalars = 0;
-  bool freed = false;        // what was saved is gone
-  bool saved_self = false;   // the result is among the saved tensors
+  bool freed = false;                        // what was saved is gone
+  bool saved_self = false;                   // the result is among the saved tensors
   ScalarType dtype = ScalarType::Undefined;  // of the result
   uint32_t n_in = 0;
-  uint64_t seq = 0;          // larger than that of every node its edges lead to; later calls have larger ones
+  uint64_t seq = 0;  // larger than that of every node its edges lead to; later calls have larger ones
   uint64_t attr = 0;
   Loc loc;
   NodeExtra* extra = nullptr;
@@ -114,7 +132,7 @@ struct Node {
   std::array<Edge, kInlineEdges> edges;   // one per operand; empty: no gradient wanted
   std::array<Saved, kInlineEdges> saved;  // operands, only those the derivative reads
   Saved saved_result;
-  SizeVec sizes;             // of the result
+  SizeVec sizes;  // of the result
   SizeVec ints;
   Scalar scalars[kMaxScalars];
 

@@ -32,10 +32,10 @@ class Run {
   struct Task {
     uintptr_t key = 0;
     int32_t waiting = 0;
-    bool fresh = false;    // grad's memory is nobody else's
-    bool wanted = true;    // a gradient is of use here
+    bool fresh = false;  // grad's memory is nobody else's
+    bool wanted = true;  // a gradient is of use here
     bool target = false;
-    bool runs = true;      // its derivative is of use, not only what arrives
+    bool runs = true;  // its derivative is of use, not only what arrives
     Tensor grad;
     bool is_leaf() const { return key & 1; }
     Node* node() const { return reinterpret_cast<Node*>(key); }

@@ -11,11 +11,13 @@ using autograd::meta_of;
 const Tensor& Tensor::set_requires_grad(bool on, Loc loc) const {
   TensorImpl* t = get();
   if (on && !is_floating(t->dtype()))
-    raise<AutogradError>("only Tensors of floating point dtype can require gradients; got {}{}", dtype_name(t->dtype()), to_string(t->sizes));
+    raise<AutogradError>("only Tensors of floating point dtype can require gradients; got {}{}", dtype_name(t->dtype()),
+                         to_string(t->sizes));
   if (!is_leaf()) {
     if (!on)
-      raise<AutogradError>("you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
-                           "subgraph that doesn't require differentiation use var_no_grad = var.detach().");
+      raise<AutogradError>(
+          "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
+          "subgraph that doesn't require differentiation use var_no_grad = var.detach().");
     return *this;
   }
   if (on != requires_grad()) frame_metadata_change(loc);  // guards rely on it
@@ -41,7 +43,9 @@ const Tensor& Tensor::grad() const {
   return m->extra != nullptr && m->extra->retained ? *m->extra->retained : m->grad;
 }
 
-unsigned Tensor::add_hook(std::function<Tensor(const Tensor&)> hook) const { return autograd::register_hook(*this, std::move(hook)); }
+unsigned Tensor::add_hook(std::function<Tensor(const Tensor&)> hook) const {
+  return autograd::register_hook(*this, std::move(hook));
+}
 void Tensor::remove_hook(unsigned pos) const { autograd::remove_hook(*this, pos); }
 void Tensor::retain_grad() const { autograd::retain_grad(*this); }
 bool Tensor::retains_grad() const { return autograd::retains_grad(*this); }
@@ -53,8 +57,8 @@ const Tensor& Tensor::detach_() const {
 }
 
 void Tensor::backward(const Tensor& gradient, std::optional<bool> retain_graph, bool create_graph, Loc loc) const {
-  autograd::backward({*this}, gradient.defined() ? std::vector<Tensor>{gradient} : std::vector<Tensor>{}, retain_graph, create_graph, {},
-                     loc);
+  autograd::backward({*this}, gradient.defined() ? std::vector<Tensor>{gradient} : std::vector<Tensor>{}, retain_graph,
+                     create_graph, {}, loc);
 }
 
 }  // namespace sinter

@@ -1,5 +1,6 @@
 // Arithmetic of two arguments, one of which may be a scalar; where, clamp, addcmul, addcdiv.
-// Formulas: PyTorch's tools/autograd/derivatives.yaml states the same conventions (halves at ties, zero where a power has no gradient).
+// Formulas: PyTorch's tools/autograd/derivatives.yaml states the same conventions (halves at ties, zero where a power has no
+// gradient).
 #include <bit>
 #include <cmath>
 #include "derivative.h"
@@ -61,7 +62,8 @@ Tensor exponent_rule(const Derivation& d) {
   }
   const Tensor base = d.in(0), exponent = d.in(1);
   const Tensor g = d.mul(d.grad, d.mul(result, d.unary(Op::log, base)));
-  const Tensor flat = d.binary(Op::logical_and, d.scalar_op(Op::eq, base, Scalar(0.0)), d.scalar_op(Op::ge, exponent, Scalar(0.0)));
+  const Tensor flat =
+      d.binary(Op::logical_and, d.scalar_op(Op::eq, base, Scalar(0.0)), d.scalar_op(Op::ge, exponent, Scalar(0.0)));
   return d.where(flat, d.zeros_of({}, g.dtype()), g);
 }
 

@@ -36,7 +36,9 @@ class Calculator {
 
   Tensor mm(const Tensor& a, const Tensor& b) const { return binary(Op::mm, a, b); }
   Tensor t(const Tensor& a) const { return unary(Op::t, a); }
-  Tensor transpose(const Tensor& a, int64_t d0, int64_t d1) const { return unary(Op::transpose, a, static_cast<uint64_t>(d0 | (d1 << 8))); }
+  Tensor transpose(const Tensor& a, int64_t d0, int64_t d1) const {
+    return unary(Op::transpose, a, static_cast<uint64_t>(d0 | (d1 << 8)));
+  }
   Tensor unsqueeze(const Tensor& a, int64_t dim) const { return unary(Op::unsqueeze, a, static_cast<uint64_t>(dim)); }
   Tensor expand(const Tensor& a, IntArrayRef sizes) const { return a.sizes() == sizes ? a : with_ints(Op::expand, a, sizes); }
   Tensor reshape(const Tensor& a, IntArrayRef sizes) const;

@@ -20,7 +20,8 @@ class Derivation : public Calculator {
   IntArrayRef sizes(size_t i) const { return node.edge(i).sizes(); }
   ScalarType dtype(size_t i) const { return node.edge(i).dtype(); }
   bool has(CallFlag f) const { return node.flags & f; }
-  /// A saved operand, or the saved result; undefined when the operand was. @throws AutogradError when it was freed or changed since.
+  /// A saved operand, or the saved result; undefined when the operand was. @throws AutogradError when it was freed or changed
+  /// since.
   Tensor in(size_t i) const;
   Tensor result() const;
 };

@@ -15,7 +15,8 @@ void bmm(Derivation& d) {
 
 /// beta * bias + alpha * a @ b
 void addmm(Derivation& d) {
-  const Scalar beta = d.node.n_scalars > 0 ? d.node.scalars[0] : Scalar(1), alpha = d.node.n_scalars > 1 ? d.node.scalars[1] : Scalar(1);
+  const Scalar beta = d.node.n_scalars > 0 ? d.node.scalars[0] : Scalar(1),
+               alpha = d.node.n_scalars > 1 ? d.node.scalars[1] : Scalar(1);
   const auto times = [&](const Tensor& t, Scalar s) { return s.to_double() == 1 ? t : d.mul(t, s); };
   if (d.needs(0)) d.out[0] = times(d.grad, beta);
   if (d.needs(1)) d.out[1] = times(d.mm(d.grad, d.t(d.in(2))), alpha);

@@ -25,7 +25,8 @@ void embedding(Derivation& d) {
   const Tensor indices = d.in(1);
   TensorImpl* in[] = {d.grad.impl(), indices.impl()};
   const int64_t rows[] = {d.sizes(0)[0]};
-  d.out[0] = call({.op = Op::embedding_dense_backward, .n_in = 2, .in = in, .attr = d.node.attr, .ints = {rows, 1}, .loc = d.loc});
+  d.out[0] =
+      call({.op = Op::embedding_dense_backward, .n_in = 2, .in = in, .attr = d.node.attr, .ints = {rows, 1}, .loc = d.loc});
 }
 
 /// Sums rows at indices, except those of the padding index.

@@ -56,8 +56,13 @@ void layer_norm_composed(Derivation& d) {
 void layer_norm(Derivation& d) {
   if (grad_mode()) return layer_norm_composed(d);
   const auto backward = [&](Op op, std::initializer_list<TensorImpl*> in) {
-    return call({.op = op, .n_scalars = d.node.n_scalars, .n_in = static_cast<uint16_t>(in.size()), .in = in.begin(),
-                 .attr = d.node.attr, .scalars = {d.node.scalars[0]}, .loc = d.loc});
+    return call({.op = op,
+                 .n_scalars = d.node.n_scalars,
+                 .n_in = static_cast<uint16_t>(in.size()),
+                 .in = in.begin(),
+                 .attr = d.node.attr,
+                 .scalars = {d.node.scalars[0]},
+                 .loc = d.loc});
   };
   if (d.needs(0) || d.needs(1)) {
     const Tensor x = d.in(0);

@@ -58,7 +58,8 @@ void gelu_backward(Derivation& d) {
   if (d.needs(0)) d.out[0] = d.binary(Op::gelu_backward, d.grad, x);
   if (!d.needs(1)) return;
   const Tensor square = d.mul(x, x);
-  const Tensor density = d.mul(d.unary(Op::exp, d.mul(square, Scalar(-0.5))), Scalar(std::numbers::inv_sqrtpi / std::numbers::sqrt2));
+  const Tensor density =
+      d.mul(d.unary(Op::exp, d.mul(square, Scalar(-0.5))), Scalar(std::numbers::inv_sqrtpi / std::numbers::sqrt2));
   d.out[1] = d.mul(d.mul(d.grad, d.in(0)), d.mul(density, d.rsub(Scalar(2.0), square)));
 }
 

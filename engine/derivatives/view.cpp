@@ -28,8 +28,12 @@ void permute(Derivation& d) {
   d.out[0] = d.with_ints(Op::permute, d.grad, back);
 }
 
-void select(Derivation& d) { d.out[0] = d.with_ints(Op::select_backward, d.grad, with_sizes(d.node.ints, d.sizes(0)), d.node.attr); }
-void slice(Derivation& d) { d.out[0] = d.with_ints(Op::slice_backward, d.grad, with_sizes(d.node.ints, d.sizes(0)), d.node.attr); }
+void select(Derivation& d) {
+  d.out[0] = d.with_ints(Op::select_backward, d.grad, with_sizes(d.node.ints, d.sizes(0)), d.node.attr);
+}
+void slice(Derivation& d) {
+  d.out[0] = d.with_ints(Op::slice_backward, d.grad, with_sizes(d.node.ints, d.sizes(0)), d.node.attr);
+}
 void select_backward(Derivation& d) { d.out[0] = d.with_ints(Op::select, d.grad, {d.node.ints[0]}, d.node.attr); }
 
 void slice_backward(Derivation& d) {
