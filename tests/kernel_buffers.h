@@ -38,9 +38,7 @@ struct Buffer {
   }
   int64_t numel() const { return numel_of(sizes); }
   bool intact() const { return bytes.back() == 0xA5; }
-  TensorView view() const {
-    return {const_cast<unsigned char*>(bytes.data()), dtype, sizes, strides};
-  }
+  TensorView view() const { return {const_cast<unsigned char*>(bytes.data()), dtype, sizes, strides}; }
   /// Offset in elements of logical element i.
   int64_t at(int64_t i) const {
     int64_t offset = 0;
@@ -50,31 +48,42 @@ struct Buffer {
     }
     return offset;
   }
-  template <class T> T get(int64_t i) const {
+  template <class T>
+  T get(int64_t i) const {
     T v;
     std::memcpy(&v, bytes.data() + at(i) * static_cast<int64_t>(sizeof(T)), sizeof(T));
     return v;
   }
-  template <class T> void put(int64_t i, T v) {
+  template <class T>
+  void put(int64_t i, T v) {
     std::memcpy(bytes.data() + at(i) * static_cast<int64_t>(sizeof(T)), &v, sizeof(T));
   }
   double value(int64_t i) const {
     switch (dtype) {
-      case ScalarType::Float: return get<float>(i);
-      case ScalarType::Double: return get<double>(i);
-      case ScalarType::Long: return static_cast<double>(get<int64_t>(i));
-      default: return get<uint8_t>(i);
+      case ScalarType::Float:
+        return get<float>(i);
+      case ScalarType::Double:
+        return get<double>(i);
+      case ScalarType::Long:
+        return static_cast<double>(get<int64_t>(i));
+      default:
+        return get<uint8_t>(i);
     }
   }
   void set(int64_t i, double v) {
     switch (dtype) {
-      case ScalarType::Float: return put(i, static_cast<float>(v));
-      case ScalarType::Double: return put(i, v);
-      case ScalarType::Long: return put(i, static_cast<int64_t>(v));
-      default: return put(i, static_cast<uint8_t>(v != 0));
+      case ScalarType::Float:
+        return put(i, static_cast<float>(v));
+      case ScalarType::Double:
+        return put(i, v);
+      case ScalarType::Long:
+        return put(i, static_cast<int64_t>(v));
+      default:
+        return put(i, static_cast<uint8_t>(v != 0));
     }
   }
-  template <class T> std::vector<T> values() const {
+  template <class T>
+  std::vector<T> values() const {
     std::vector<T> v(static_cast<size_t>(numel()));
     for (int64_t i = 0; i < numel(); ++i) v[static_cast<size_t>(i)] = get<T>(i);
     return v;
@@ -138,7 +147,9 @@ struct EachIsa {
 inline bool same_bits(const Buffer& a, const Buffer& b) {
   const size_t size = element_size(a.dtype);
   for (int64_t i = 0; i < a.numel(); ++i)
-    if (std::memcmp(a.bytes.data() + static_cast<size_t>(a.at(i)) * size, b.bytes.data() + static_cast<size_t>(b.at(i)) * size, size) != 0) return false;
+    if (std::memcmp(a.bytes.data() + static_cast<size_t>(a.at(i)) * size, b.bytes.data() + static_cast<size_t>(b.at(i)) * size,
+                    size) != 0)
+      return false;
   return a.numel() == b.numel();
 }
 

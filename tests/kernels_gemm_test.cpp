@@ -11,9 +11,10 @@ struct Size {
   int64_t m, n, k;
 };
 // Both sides of the register-tile, packing and Eigen paths, vectors, tails, nothing to sum.
-const std::vector<Size> kSizes = {{1, 1, 1},    {10, 5, 10},  {10, 2, 5},    {1, 1, 300},  {1, 37, 20},   {37, 1, 20},  {3, 8, 0},
-                                  {5, 16, 7},   {5, 17, 7},   {9, 33, 31},   {4, 64, 64},  {15, 31, 33},  {40, 40, 40}, {33, 70, 65},
-                                  {1, 512, 784}, {64, 128, 100}, {2, 3, 4000}, {100, 3, 200}, {7, 2048, 3}};
+const std::vector<Size> kSizes = {{1, 1, 1},      {10, 5, 10},  {10, 2, 5},    {1, 1, 300},  {1, 37, 20},
+                                  {37, 1, 20},    {3, 8, 0},    {5, 16, 7},    {5, 17, 7},   {9, 33, 31},
+                                  {4, 64, 64},    {15, 31, 33}, {40, 40, 40},  {33, 70, 65}, {1, 512, 784},
+                                  {64, 128, 100}, {2, 3, 4000}, {100, 3, 200}, {7, 2048, 3}};
 
 /// C = beta * bias + alpha * A * B at (i, j) in long double, and the size of the terms for the bound.
 struct Cell {
@@ -22,7 +23,8 @@ struct Cell {
 Cell cell(const Buffer& a, const Buffer& b, int64_t ai, int64_t bi, const Size& s, int64_t i, int64_t j, bool b_transposed) {
   Cell c;
   for (int64_t q = 0; q < s.k; ++q) {
-    const long double t = static_cast<long double>(a.value(ai + i * s.k + q)) * b.value(bi + (b_transposed ? j * s.k + q : q * s.n + j));
+    const long double t =
+        static_cast<long double>(a.value(ai + i * s.k + q)) * b.value(bi + (b_transposed ? j * s.k + q : q * s.n + j));
     c.value += t;
     c.size += std::fabs(t);
   }
@@ -52,7 +54,8 @@ TEST_CASE("mm, bmm and linear in every layout") {
           const Buffer w = random_buffer(rng, t, {s.n, s.k}, lb), bias = random_buffer(rng, t, {s.n}, Layout::Stepped);
           for (const Isa level : levels) {
             set_isa_cap(level);
-            INFO(dtype_name(t) << " " << s.m << "x" << s.k << "x" << s.n << " layouts " << int(la) << int(lb) << " " << isa_name(level));
+            INFO(dtype_name(t) << " " << s.m << "x" << s.k << "x" << s.n << " layouts " << int(la) << int(lb) << " "
+                               << isa_name(level));
             Buffer out(t, {s.m, s.n}), lin(t, {s.m, s.n}), again(t, {s.m, s.n});
             Call{Op::mm, {a.view(), b.view()}, 0, {}, {}}.run(out);
             Call{Op::mm, {a.view(), b.view()}, 0, {}, {}}.run(again);
@@ -75,7 +78,8 @@ TEST_CASE("bmm, also with an expanded batch") {
   std::mt19937 rng(2);
   for (const Layout layout : kLayouts) {
     const Size s{4, 6, 5};
-    const Buffer a = random_buffer(rng, ScalarType::Float, {3, s.m, s.k}, layout), b = random_buffer(rng, ScalarType::Float, {3, s.k, s.n});
+    const Buffer a = random_buffer(rng, ScalarType::Float, {3, s.m, s.k}, layout),
+                 b = random_buffer(rng, ScalarType::Float, {3, s.k, s.n});
     Buffer out(ScalarType::Float, {3, s.m, s.n});
     Call{Op::bmm, {a.view(), b.view()}, 0, {}, {}}.run(out);
     for (int64_t e = 0; e < 3; ++e)
@@ -141,7 +145,8 @@ TEST_CASE("a product does not depend on alignment") {
   for (const Size& s : kSizes) {
     if (s.k == 0) continue;
     const Buffer a = random_buffer(rng, ScalarType::Float, {s.m, s.k}), b = random_buffer(rng, ScalarType::Float, {s.k, s.n});
-    std::vector<float> room_a(static_cast<size_t>(s.m * s.k) + 16), room_b(static_cast<size_t>(s.k * s.n) + 16), room_c(static_cast<size_t>(s.m * s.n) + 16);
+    std::vector<float> room_a(static_cast<size_t>(s.m * s.k) + 16), room_b(static_cast<size_t>(s.k * s.n) + 16),
+        room_c(static_cast<size_t>(s.m * s.n) + 16);
     Buffer want(ScalarType::Float, {s.m, s.n});
     Call{Op::mm, {a.view(), b.view()}, 0, {}, {}}.run(want);
     for (size_t shift = 0; shift < 16; shift += 5) {

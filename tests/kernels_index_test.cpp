@@ -31,13 +31,12 @@ struct Position {
   int64_t in(int64_t size, int64_t at) const { return (outer * size + at) * stride + inner; }
 };
 
-template <class E> void fails(const Call& call, const std::string& text) {
+template <class E>
+void fails(const Call& call, const std::string& text) {
   try {
     call.check();
     FAIL("no error; expected " << text);
-  } catch (const E& e) {
-    CHECK_THAT(std::string(e.what()), Catch::Contains(text));
-  }
+  } catch (const E& e) { CHECK_THAT(std::string(e.what()), Catch::Contains(text)); }
 }
 
 }  // namespace
@@ -82,7 +81,8 @@ TEST_CASE("select_backward and slice_backward put the gradient back") {
       for (size_t d = 0; d < 3; ++d)
         if (d != dim) part.push_back(shape[d]);
       cut[dim] = 2;  // 1, 3
-      const Buffer g = random_buffer(rng, ScalarType::Float, part, layout), h = random_buffer(rng, ScalarType::Float, cut, layout);
+      const Buffer g = random_buffer(rng, ScalarType::Float, part, layout),
+                   h = random_buffer(rng, ScalarType::Float, cut, layout);
       Buffer out(ScalarType::Float, shape), out2(ScalarType::Float, shape, Layout::Stepped);
       Call{Op::select_backward, {g.view()}, dim, {3, 4, 5, 6}, {}}.run(out);
       Call{Op::slice_backward, {h.view()}, dim, {1, 4, 2, 4, 5, 6}, {}}.run(out2);
@@ -105,7 +105,8 @@ TEST_CASE("gather, index_select, scatter_add, index_add") {
         SizeVec part{3, 4, 5}, line(shape);
         part[dim] = 7;
         line[dim] = 7;
-        const Buffer index = indices(rng, part, shape[dim], layout), list = indices(rng, {7}, shape[dim], layout == Layout::Expanded ? Layout::Dense : layout);
+        const Buffer index = indices(rng, part, shape[dim], layout),
+                     list = indices(rng, {7}, shape[dim], layout == Layout::Expanded ? Layout::Dense : layout);
         const Buffer src = random_buffer(rng, t, line, layout);
         Buffer gathered(t, part), selected(t, line), scattered(t, shape), added(t, shape);
         Call{Op::gather, {self.view(), index.view()}, dim, {}, {}}.run(gathered);
@@ -121,7 +122,8 @@ TEST_CASE("gather, index_select, scatter_add, index_add") {
           const int64_t where = index.get<int64_t>(i);
           at[dim] = where;
           REQUIRE(gathered.value(i) == self.value(linear(shape, at)));
-          scatter_ref.set(linear(shape, at), t == ScalarType::Float ? static_cast<float>(scatter_ref.value(linear(shape, at))) + static_cast<float>(from)
+          scatter_ref.set(linear(shape, at), t == ScalarType::Float ? static_cast<float>(scatter_ref.value(linear(shape, at))) +
+                                                                          static_cast<float>(from)
                                                                     : scatter_ref.value(linear(shape, at)) + from);
         }
         for (int64_t i = 0; i < src.numel(); ++i) {
@@ -142,7 +144,8 @@ TEST_CASE("gather, index_select, scatter_add, index_add") {
 }
 
 TEST_CASE("rank 0 gather and scatter_add") {
-  const Buffer self = filled(ScalarType::Float, {}, {3}), index = filled(ScalarType::Long, {}, {0}), src = filled(ScalarType::Float, {}, {4});
+  const Buffer self = filled(ScalarType::Float, {}, {3}), index = filled(ScalarType::Long, {}, {0}),
+               src = filled(ScalarType::Float, {}, {4});
   Buffer out(ScalarType::Float, {});
   Call{Op::gather, {self.view(), index.view()}, 0, {}, {}}.run(out);
   CHECK(out.value(0) == 3);
@@ -167,7 +170,9 @@ TEST_CASE("embedding and its gradient") {
         for (int64_t i = 0; i < out.numel(); ++i) {
           const int64_t row = index.get<int64_t>(i / 6), at = row * 6 + i % 6;
           REQUIRE(out.value(i) == weight.value(at));
-          if (row != 4) want.set(at, t == ScalarType::Float ? static_cast<float>(want.value(at)) + static_cast<float>(grad.value(i)) : want.value(at) + grad.value(i));
+          if (row != 4)
+            want.set(at, t == ScalarType::Float ? static_cast<float>(want.value(at)) + static_cast<float>(grad.value(i))
+                                                : want.value(at) + grad.value(i));
         }
         REQUIRE(same_bits(grad_weight, want));
       }
@@ -197,7 +202,10 @@ TEST_CASE("nll_loss and its gradient") {
             const double tolerance = t == ScalarType::Float ? 1e-5 : 1e-13;
             for (int64_t i = 0; i < rows; ++i) {
               const int64_t c = target.get<int64_t>(i);
-              const double used = c == ignore ? 0 : weighted ? w.value(c) : 1, l = c == ignore ? 0 : -x.value(i * classes + c) * used;
+              const double used = c == ignore ? 0
+                                  : weighted  ? w.value(c)
+                                              : 1,
+                           l = c == ignore ? 0 : -x.value(i * classes + c) * used;
               if (!reduction) REQUIRE(out.value(i) == Approx(l).margin(tolerance));
               total += l;
               weights += used;
@@ -216,15 +224,22 @@ TEST_CASE("nll_loss and its gradient") {
 }
 
 TEST_CASE("index checks name the value, the dimension and the size") {
-  const Buffer self(ScalarType::Float, {5, 3}), bad = filled(ScalarType::Long, {3}, {0, 12, 1}), negative = filled(ScalarType::Long, {1}, {-1});
-  const Buffer edge = filled(ScalarType::Long, {2}, {0, 4}), pair = filled(ScalarType::Long, {1, 2}, {2, 3}), src(ScalarType::Float, {3, 3});
-  fails<IndexError>({Op::index_select, {self.view(), bad.view()}, 0, {}, {}}, "index 12 is out of bounds for dimension 0 with size 5");
-  fails<IndexError>({Op::index_select, {self.view(), negative.view()}, 0, {}, {}}, "index -1 is out of bounds for dimension 0 with size 5");
+  const Buffer self(ScalarType::Float, {5, 3}), bad = filled(ScalarType::Long, {3}, {0, 12, 1}),
+                                                negative = filled(ScalarType::Long, {1}, {-1});
+  const Buffer edge = filled(ScalarType::Long, {2}, {0, 4}), pair = filled(ScalarType::Long, {1, 2}, {2, 3}),
+               src(ScalarType::Float, {3, 3});
+  fails<IndexError>({Op::index_select, {self.view(), bad.view()}, 0, {}, {}},
+                    "index 12 is out of bounds for dimension 0 with size 5");
+  fails<IndexError>({Op::index_select, {self.view(), negative.view()}, 0, {}, {}},
+                    "index -1 is out of bounds for dimension 0 with size 5");
   fails<IndexError>({Op::gather, {self.view(), pair.view()}, 1, {}, {}}, "index 3 is out of bounds for dimension 1 with size 3");
-  fails<IndexError>({Op::embedding, {self.view(), bad.view()}, 0, {}, {}}, "index 12 is out of bounds for dimension 0 with size 5");
+  fails<IndexError>({Op::embedding, {self.view(), bad.view()}, 0, {}, {}},
+                    "index 12 is out of bounds for dimension 0 with size 5");
   fails<IndexError>({Op::index_add, {self.view(), bad.view(), src.view()}, 0, {}, {}}, "index 12 is out of bounds");
-  fails<IndexError>({Op::scatter_add, {self.view(), pair.view(), src.view()}, 1, {}, {}}, "index 3 is out of bounds for dimension 1");
-  fails<IndexError>({Op::embedding_dense_backward, {src.view(), bad.view()}, 0, {5}, {}}, "index 12 is out of bounds for dimension 0 with size 5");
+  fails<IndexError>({Op::scatter_add, {self.view(), pair.view(), src.view()}, 1, {}, {}},
+                    "index 3 is out of bounds for dimension 1");
+  fails<IndexError>({Op::embedding_dense_backward, {src.view(), bad.view()}, 0, {5}, {}},
+                    "index 12 is out of bounds for dimension 0 with size 5");
   CHECK_NOTHROW(Call{Op::index_select, {self.view(), edge.view()}, 0, {}, {}}.check());
   CHECK_NOTHROW(Call{Op::gather, {self.view(), pair.view()}, 0, {}, {}}.check());
 }
@@ -234,12 +249,14 @@ TEST_CASE("target checks skip the ignored index") {
   const Buffer bad = filled(ScalarType::Long, {3}, {0, 7, 1}), ignored = filled(ScalarType::Long, {3}, {0, -100, 4});
   fails<IndexError>({Op::nll_loss, {x.view(), bad.view()}, loss_attr(1, -100), {}, {}}, "Target 7 is out of bounds.");
   fails<IndexError>({Op::nll_loss, {x.view(), ignored.view()}, loss_attr(1, 3), {}, {}}, "Target -100 is out of bounds.");
-  fails<IndexError>({Op::nll_loss_backward, {g.view(), x.view(), bad.view()}, loss_attr(1, -100), {}, {}}, "Target 7 is out of bounds.");
+  fails<IndexError>({Op::nll_loss_backward, {g.view(), x.view(), bad.view()}, loss_attr(1, -100), {}, {}},
+                    "Target 7 is out of bounds.");
   CHECK_NOTHROW(Call{Op::nll_loss, {x.view(), ignored.view()}, loss_attr(1, -100), {}, {}}.check());
 }
 
 TEST_CASE("integer division by zero") {
-  const Buffer a = filled(ScalarType::Long, {2}, {1, 2}), zero = filled(ScalarType::Long, {2}, {3, 0}), f = filled(ScalarType::Float, {2}, {0, 0});
+  const Buffer a = filled(ScalarType::Long, {2}, {1, 2}), zero = filled(ScalarType::Long, {2}, {3, 0}),
+               f = filled(ScalarType::Float, {2}, {0, 0});
   const Buffer none(ScalarType::Long, {0, 2}), flags = filled(ScalarType::Bool, {2}, {1, 0});
   for (const Op op : {Op::div_trunc, Op::floor_divide, Op::remainder}) {
     fails<ValueError>({op, {a.view(), zero.view()}, 0, {}, {}}, "ZeroDivisionError");

@@ -8,7 +8,8 @@ using namespace sinter::test;
 
 namespace {
 
-Buffer draw(Op op, ScalarType t, IntArrayRef shape, uint64_t counter, uint64_t seed, std::vector<Scalar> more = {}, Layout layout = Layout::Dense) {
+Buffer draw(Op op, ScalarType t, IntArrayRef shape, uint64_t counter, uint64_t seed, std::vector<Scalar> more = {},
+            Layout layout = Layout::Dense) {
   Buffer out(t, shape, layout);
   std::vector<Scalar> scalars{Scalar(static_cast<int64_t>(counter)), Scalar(static_cast<int64_t>(seed))};
   scalars.insert(scalars.end(), more.begin(), more.end());
@@ -70,7 +71,8 @@ TEST_CASE("random_counters covers exactly the words used") {
 
 TEST_CASE("moments of the distributions") {
   for (const ScalarType t : {ScalarType::Float, ScalarType::Double}) {
-    const Moments u(draw(Op::rand, t, {kMany}, 0, 1)), z(draw(Op::randn, t, {kMany}, 0, 1)), c(draw(Op::bernoulli, t, {kMany}, 0, 1, {Scalar(0.3)}));
+    const Moments u(draw(Op::rand, t, {kMany}, 0, 1)), z(draw(Op::randn, t, {kMany}, 0, 1)),
+        c(draw(Op::bernoulli, t, {kMany}, 0, 1, {Scalar(0.3)}));
     CHECK(u.mean == Approx(0.5).margin(0.005));
     CHECK(u.var == Approx(1 / 12.0).margin(0.002));
     CHECK((u.min >= 0 && u.max < 1));

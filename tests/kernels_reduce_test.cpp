@@ -9,20 +9,23 @@ using namespace sinter::test;
 
 namespace {
 
-template <class T> T combine(Op op, T a, T b) {
+template <class T>
+T combine(Op op, T a, T b) {
   if (op == Op::amax) return a != a ? a : (b > a || b != b) ? b : a;
   if (op == Op::amin) return a != a ? a : (b < a || b != b) ? b : a;
   return a + b;
 }
 
-template <class T> T start_of(Op op) {
+template <class T>
+T start_of(Op op) {
   if (op != Op::amax && op != Op::amin) return 0;
   const T edge = std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity() : std::numeric_limits<T>::max();
   return op == Op::amin ? edge : std::numeric_limits<T>::has_infinity ? -edge : std::numeric_limits<T>::lowest();
 }
 
 /// One step over elements v[r * stride], the text of reduce_order.h written down.
-template <class T> T step(Op op, const T* v, int64_t n, int64_t stride, bool row) {
+template <class T>
+T step(Op op, const T* v, int64_t n, int64_t stride, bool row) {
   const int64_t lanes = row ? 16 : 1, visits = (n + lanes - 1) / lanes, block = reduce_block_steps_of(visits);
   const bool two = op == Op::sum && std::is_floating_point_v<T> && visits > block;
   std::vector<T> acc0(16, start_of<T>(op)), acc1(16, start_of<T>(op));
@@ -46,7 +49,8 @@ template <class T> T step(Op op, const T* v, int64_t n, int64_t stride, bool row
 }
 
 /// Dense values over `sizes`; reduces the innermost group until none is left.
-template <class T> std::vector<T> reference(Op op, std::vector<T> v, std::vector<int64_t> sizes, std::vector<bool> red) {
+template <class T>
+std::vector<T> reference(Op op, std::vector<T> v, std::vector<int64_t> sizes, std::vector<bool> red) {
   for (;;) {
     std::vector<int64_t> n;
     std::vector<bool> r;
@@ -77,12 +81,12 @@ struct Case {
 };
 
 const std::vector<Case> kCases = {
-    {{}, 0},           {{1}, 0},          {{5}, 0},           {{16}, 1},         {{17}, 1},           {{1023}, 0},
-    {{1024}, 0},       {{1025}, 0},       {{1040}, 0},        {{2048}, 0},       {{70000}, 0},        {{65536}, 0},
-    {{3, 4}, 0},       {{3, 4}, 1},       {{3, 4}, 2},        {{33, 47}, 1},     {{33, 47}, 2},       {{9, 1030}, 2},
-    {{200, 5}, 1},     {{5000, 37}, 1},   {{130, 1}, 1},      {{1, 130}, 1},     {{1, 130}, 2},       {{2, 3, 4}, 5},
-    {{2, 3, 4}, 2},    {{2, 3, 4}, 6},    {{7, 64, 33}, 5},   {{7, 64, 33}, 2},  {{2, 3, 4, 5}, 5},   {{2, 3, 4, 5}, 10},
-    {{4, 1, 6}, 2},    {{4, 1, 6}, 5},    {{3, 5000}, 1},     {{2, 17, 1, 3}, 9}, {{64, 20000}, 1},   {{2, 2, 2, 2, 2, 2, 2}, 85}};
+    {{}, 0},        {{1}, 0},        {{5}, 0},         {{16}, 1},          {{17}, 1},         {{1023}, 0},
+    {{1024}, 0},    {{1025}, 0},     {{1040}, 0},      {{2048}, 0},        {{70000}, 0},      {{65536}, 0},
+    {{3, 4}, 0},    {{3, 4}, 1},     {{3, 4}, 2},      {{33, 47}, 1},      {{33, 47}, 2},     {{9, 1030}, 2},
+    {{200, 5}, 1},  {{5000, 37}, 1}, {{130, 1}, 1},    {{1, 130}, 1},      {{1, 130}, 2},     {{2, 3, 4}, 5},
+    {{2, 3, 4}, 2}, {{2, 3, 4}, 6},  {{7, 64, 33}, 5}, {{7, 64, 33}, 2},   {{2, 3, 4, 5}, 5}, {{2, 3, 4, 5}, 10},
+    {{4, 1, 6}, 2}, {{4, 1, 6}, 5},  {{3, 5000}, 1},   {{2, 17, 1, 3}, 9}, {{64, 20000}, 1},  {{2, 2, 2, 2, 2, 2, 2}, 85}};
 
 SizeVec kept(const Case& c) {
   SizeVec s;
@@ -97,7 +101,8 @@ std::vector<bool> mask(const Case& c) {
   return r;
 }
 
-template <class T> std::vector<T> expected(Op op, const Buffer& x, const Case& c) {
+template <class T>
+std::vector<T> expected(Op op, const Buffer& x, const Case& c) {
   const auto base = [&](std::vector<T> v, Op o) { return reference(o, std::move(v), c.shape, mask(c)); };
   if (op != Op::mean && op != Op::var) return base(x.values<T>(), op);
   std::vector<T> m = base(x.values<T>(), Op::sum);
@@ -123,7 +128,8 @@ template <class T> std::vector<T> expected(Op op, const Buffer& x, const Case& c
   return s;
 }
 
-template <class T> void check_all(ScalarType t, const std::vector<Op>& ops) {
+template <class T>
+void check_all(ScalarType t, const std::vector<Op>& ops) {
   std::mt19937 rng(7);
   const EachIsa levels;
   for (const Case& c : kCases)

@@ -59,7 +59,8 @@ Buffer by_primitives(Op op, const Buffer& a, const Buffer* y, size_t dim) {
     }
     case Op::_softmax_backward_data:
       return p.two(Op::mul, *y, p.two(Op::sub, a, p.over(Op::sum, p.two(Op::mul, a, *y), dims)));
-    default: return p.two(Op::sub, a, p.two(Op::mul, p.one(Op::exp, *y), p.over(Op::sum, a, dims)));
+    default:
+      return p.two(Op::sub, a, p.two(Op::mul, p.one(Op::exp, *y), p.over(Op::sum, a, dims)));
   }
 }
 
@@ -67,9 +68,9 @@ struct Shape {
   std::vector<int64_t> sizes;
   size_t dim;
 };
-const std::vector<Shape> kShapes = {{{1}, 0},       {{5}, 0},       {{3, 1}, 1},    {{3, 16}, 1},  {{4, 17}, 1},   {{2, 100}, 1}, {{2, 2000}, 1},
-                                    {{33, 4}, 0},   {{2, 7, 5}, 1}, {{2, 1, 5}, 1}, {{3, 5, 1}, 1}, {{70, 130}, 0}, {{1200, 20}, 0}, {{2, 3, 4}, 2},
-                                    {{2, 300, 70}, 1}};
+const std::vector<Shape> kShapes = {{{1}, 0},       {{5}, 0},       {{3, 1}, 1},     {{3, 16}, 1},   {{4, 17}, 1},
+                                    {{2, 100}, 1},  {{2, 2000}, 1}, {{33, 4}, 0},    {{2, 7, 5}, 1}, {{2, 1, 5}, 1},
+                                    {{3, 5, 1}, 1}, {{70, 130}, 0}, {{1200, 20}, 0}, {{2, 3, 4}, 2}, {{2, 300, 70}, 1}};
 const std::vector<Op> kOps = {Op::_softmax, Op::_log_softmax, Op::_softmax_backward_data, Op::_log_softmax_backward_data};
 
 /// Long double softmax of the line through element (o, c).
@@ -126,8 +127,9 @@ TEST_CASE("softmax family: accuracy, primitives, levels") {
               for (int64_t i = 0; i < n; ++i) {
                 const auto at = static_cast<size_t>(i);
                 const double got = first.value(o * n * inner + c + i * inner);
-                const long double bound = two ? 40 * eps * size * (1 + std::exp(std::fabs(y.value(o * n * inner + c + i * inner))))
-                                              : 24 * eps * (op == Op::_softmax ? std::fabs(want[at]) : std::fabs(want[at]) + 1);
+                const long double bound =
+                    two ? 40 * eps * size * (1 + std::exp(std::fabs(y.value(o * n * inner + c + i * inner))))
+                        : 24 * eps * (op == Op::_softmax ? std::fabs(want[at]) : std::fabs(want[at]) + 1);
                 REQUIRE(std::fabs(got - want[at]) <= bound);
               }
             }
@@ -155,8 +157,9 @@ struct NormCase {
   std::vector<int64_t> sizes;
   size_t dims;  // trailing dimensions normalised
 };
-const std::vector<NormCase> kNorms = {{{5}, 1},        {{1}, 1},        {{3, 1}, 1},     {{1, 9}, 1},    {{4, 16}, 1},     {{3, 100}, 1},
-                                      {{2, 3, 5}, 2},  {{2, 3, 5}, 1},  {{100, 7}, 1},   {{5000, 3}, 1}, {{6, 1500}, 1},   {{150, 1}, 1}, {{3, 20000}, 1}};
+const std::vector<NormCase> kNorms = {{{5}, 1},       {{1}, 1},       {{3, 1}, 1},    {{1, 9}, 1},   {{4, 16}, 1},
+                                      {{3, 100}, 1},  {{2, 3, 5}, 2}, {{2, 3, 5}, 1}, {{100, 7}, 1}, {{5000, 3}, 1},
+                                      {{6, 1500}, 1}, {{150, 1}, 1},  {{3, 20000}, 1}};
 
 struct NormByPrimitives {
   Primitive p;
@@ -213,7 +216,12 @@ TEST_CASE("layer norm and its gradients: primitives, levels, long double") {
           const NormByPrimitives ref(x, c.dims, eps);
           for (const int given : {0, 1, 2, 3}) {
             Buffer out(t, c.sizes);
-            Call{Op::layer_norm, {x.view(), given & 1 ? w.view() : TensorView{}, given & 2 ? b.view() : TensorView{}}, c.dims, {}, scalar}.run(out);
+            Call{Op::layer_norm,
+                 {x.view(), given & 1 ? w.view() : TensorView{}, given & 2 ? b.view() : TensorView{}},
+                 c.dims,
+                 {},
+                 scalar}
+                .run(out);
             Buffer want = given & 1 ? ref.p.two(Op::mul, ref.hat, wide_w) : ref.hat;
             if (given & 2) want = ref.p.two(Op::add, want, wide_b);
             REQUIRE(out.intact());
@@ -237,7 +245,8 @@ TEST_CASE("layer norm and its gradients: primitives, levels, long double") {
           for (int64_t i = 0; i < n; ++i) var += (x.value(r * n + i) - mean) * (x.value(r * n + i) - mean) / n;
           const double tolerance = (t == ScalarType::Float ? 2e-6 : 4e-15) * (1 + 2 / static_cast<double>(std::sqrt(var + eps)));
           for (int64_t i = 0; i < n && n > 1; ++i)
-            REQUIRE(std::fabs(out.value(r * n + i) - static_cast<double>((x.value(r * n + i) - mean) / std::sqrt(var + eps))) <= tolerance);
+            REQUIRE(std::fabs(out.value(r * n + i) - static_cast<double>((x.value(r * n + i) - mean) / std::sqrt(var + eps))) <=
+                    tolerance);
         }
       }
 }

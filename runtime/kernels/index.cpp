@@ -41,7 +41,8 @@ SizeVec without_dim(const TensorView& v, size_t dim) {
 int64_t stride_at(const TensorView& v, size_t dim) { return dim < v.strides.size() ? v.strides[dim] : 0; }
 
 /// out[.., i, ..] = self[.., index, ..]: `index_strides` walk the index over out's shape.
-template <class T> void take(const TensorView& out, const TensorView& self, const int64_t* index, size_t dim, IntArrayRef index_strides) {
+template <class T>
+void take(const TensorView& out, const TensorView& self, const int64_t* index, size_t dim, IntArrayRef index_strides) {
   const SizeVec rest = without_dim(self, dim);
   const int64_t step = stride_at(self, dim);
   const T* from = self.as<const T>();
@@ -53,9 +54,12 @@ template <class T> void take(const TensorView& out, const TensorView& self, cons
 void take_bytes(const TensorView& out, const TensorView& self, const TensorView& index, size_t dim, IntArrayRef strides) {
   const int64_t* at = index.as<const int64_t>();
   switch (element_size(out.dtype)) {
-    case 1: return take<uint8_t>(out, self, at, dim, strides);
-    case 4: return take<uint32_t>(out, self, at, dim, strides);
-    default: return take<uint64_t>(out, self, at, dim, strides);
+    case 1:
+      return take<uint8_t>(out, self, at, dim, strides);
+    case 4:
+      return take<uint32_t>(out, self, at, dim, strides);
+    default:
+      return take<uint64_t>(out, self, at, dim, strides);
   }
 }
 
@@ -76,7 +80,8 @@ void take_rows(const TensorView& out, const TensorView& self, const TensorView& 
 }
 
 bool rows_dense(const TensorView& v) {
-  return !v.sizes.empty() && is_contiguous({v.sizes.data() + 1, v.sizes.size() - 1}, {v.strides.data() + 1, v.strides.size() - 1});
+  return !v.sizes.empty() &&
+         is_contiguous({v.sizes.data() + 1, v.sizes.size() - 1}, {v.strides.data() + 1, v.strides.size() - 1});
 }
 
 void embedding(const KernelArgs& args) {
@@ -90,9 +95,8 @@ void embedding(const KernelArgs& args) {
   const int64_t* at = index.as<const int64_t>();
   const int64_t step = weight.strides[0];
   const auto run = [&]<class T>(T*) {
-    strided_loop<3>(args.out.sizes, {args.out.strides.data(), strides.data(), rest.data()}, [&](const int64_t* o) {
-      args.out.as<T>()[o[0]] = weight.as<const T>()[o[2] + at[o[1]] * step];
-    });
+    strided_loop<3>(args.out.sizes, {args.out.strides.data(), strides.data(), rest.data()},
+                    [&](const int64_t* o) { args.out.as<T>()[o[0]] = weight.as<const T>()[o[2] + at[o[1]] * step]; });
   };
   element_size(args.out.dtype) == 4 ? run(static_cast<uint32_t*>(nullptr)) : run(static_cast<uint64_t*>(nullptr));
 }
@@ -126,15 +130,20 @@ void add_at_index(const KernelArgs& args) {
   const IntArrayRef sizes = per_element ? index.sizes : src.sizes;
   const SizeVec strides = per_element ? SizeVec(index.strides) : spread_index(sizes.size(), args.attr, index);
   switch (args.out.dtype) {
-    case ScalarType::Float: return put_add<float>(args, sizes, strides);
-    case ScalarType::Double: return put_add<double>(args, sizes, strides);
-    case ScalarType::Long: return put_add<Wrapping64>(args, sizes, strides);
-    default: return put_add<Bool8>(args, sizes, strides);
+    case ScalarType::Float:
+      return put_add<float>(args, sizes, strides);
+    case ScalarType::Double:
+      return put_add<double>(args, sizes, strides);
+    case ScalarType::Long:
+      return put_add<Wrapping64>(args, sizes, strides);
+    default:
+      return put_add<Bool8>(args, sizes, strides);
   }
 }
 
 /// grad [*, columns], indices [*] -> [num_weights, columns]; rows of the padding index stay 0.
-template <class T> void embedding_dense_backward(const KernelArgs& args) {
+template <class T>
+void embedding_dense_backward(const KernelArgs& args) {
   const TensorView &grad = args.in[0], &index = args.in[1], &out = args.out;
   const int64_t padding = static_cast<int64_t>(args.attr) - 1;
   strided_loop<1>(out.sizes, {out.strides.data()}, [&](const int64_t* o) { out.as<T>()[o[0]] = 0; });
@@ -154,12 +163,16 @@ template <class T> void embedding_dense_backward(const KernelArgs& args) {
 
 void run_index(const KernelArgs& args) {
   switch (args.op) {
-    case Op::gather: return take_bytes(args.out, args.in[0], args.in[1], args.attr, args.in[1].strides);
-    case Op::index_select: return index_select(args);
-    case Op::embedding: return embedding(args);
+    case Op::gather:
+      return take_bytes(args.out, args.in[0], args.in[1], args.attr, args.in[1].strides);
+    case Op::index_select:
+      return index_select(args);
+    case Op::embedding:
+      return embedding(args);
     case Op::embedding_dense_backward:
       return args.out.dtype == ScalarType::Float ? embedding_dense_backward<float>(args) : embedding_dense_backward<double>(args);
-    default: return add_at_index(args);
+    default:
+      return add_at_index(args);
   }
 }
 
