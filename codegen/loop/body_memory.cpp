@@ -107,7 +107,7 @@ void BodyEmitter::load_bool(const Inst& i, const x86::Mem& m) {
     return;
   }
   // AVX2 has no masked byte moves: through a zeroed stack buffer.
-  const int32_t mark = f_.mark(), buffer = f_.alloc(64);
+  const int32_t buffer = f_.lane_buffer();
   const x86::Gp base = x86::gpq(m.baseReg().id());
   x86::Gp from = base;
   if (base.id() == kTemp.id()) from = x86::rsi;
@@ -123,7 +123,6 @@ void BodyEmitter::load_bool(const Inst& i, const x86::Mem& m) {
   }
   if (from.id() != base.id()) a_.mov(x86::rsi, x86::ptr(x86::rsp, buffer + 32));
   unpack_bool(dst, i.dst, x86::ptr(x86::rsp, buffer));
-  f_.release(mark);
 }
 
 /// rax = address of this copy's first element of an operand with any stride along the last dimension.
@@ -169,7 +168,7 @@ void BodyEmitter::load_strided(const Inst& i) {
 
 void BodyEmitter::load_bool_strided(const Inst& i) {
   const int64_t stride = f_.spec.operands[static_cast<size_t>(i.index)].strides.back();
-  const int32_t mark = f_.mark(), buffer = f_.alloc(64);
+  const int32_t buffer = f_.lane_buffer();
   const int dst = define(i.dst);
   const x86::Gp base = strided_base(i.index);
   a_.mov(x86::ptr(x86::rsp, buffer + 32), x86::rsi);
@@ -182,7 +181,6 @@ void BodyEmitter::load_bool_strided(const Inst& i) {
   }
   a_.mov(x86::rsi, x86::ptr(x86::rsp, buffer + 32));
   unpack_bool(dst, i.dst, x86::ptr(x86::rsp, buffer));
-  f_.release(mark);
 }
 
 void BodyEmitter::store(const Inst& i) {
@@ -258,7 +256,7 @@ void BodyEmitter::store_bool(const Inst& i, const x86::Mem& m) {
 
 /// Strided outputs, and single elements (stride 0): through a stack buffer, lane by lane.
 void BodyEmitter::store_by_lane(const Inst& i, int64_t stride) {
-  const int32_t mark = f_.mark(), buffer = f_.alloc(128);
+  const int32_t buffer = f_.lane_buffer();
   const int size = static_cast<int>(element_size(f_.spec.operands[static_cast<size_t>(i.index)].dtype));
   const int value = use(i.src[0]);
   if (i.elt == Elt::Mask) {
@@ -269,7 +267,6 @@ void BodyEmitter::store_by_lane(const Inst& i, int64_t stride) {
     const x86::Mem m = x86::ptr(f_.pointer(i.index));
     const x86::Xmm x = x86::xmm(static_cast<uint32_t>(value));
     size == 8 ? a_.vmovsd(m, x) : a_.vmovss(m, x);
-    f_.release(mark);
     return;
   } else {
     a_.emit(I::kIdVmovups, x86::ptr(x86::rsp, buffer), vec_of(value, i.src[0]));
@@ -284,7 +281,6 @@ void BodyEmitter::store_by_lane(const Inst& i, int64_t stride) {
     a_.mov(x86::ptr(x86::rsi, to), t);
   }
   a_.mov(x86::rsi, x86::ptr(x86::rsp, buffer + 64));
-  f_.release(mark);
 }
 
 void BodyEmitter::iota(const Inst& i) {

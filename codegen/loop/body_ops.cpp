@@ -271,8 +271,7 @@ void BodyEmitter::convert(const Inst& i) {
 
 /// AVX2 converts 64-bit integers one at a time only; two roundings instead of one would be wrong.
 void BodyEmitter::convert_by_lane(const Inst& i) {
-  const int32_t mark = f_.mark();
-  const int32_t from = f_.alloc(64), to = f_.alloc(64);
+  const int32_t from = f_.lane_buffer(), to = from + 64;
   a_.emit(I::kIdVmovups, x86::ptr(x86::rsp, from), vec_of(use(i.src[0]), i.src[0]));
   finish_sources(i);
   const x86::Vec dst = vec_of(define(i.dst), i.dst);
@@ -300,7 +299,6 @@ void BodyEmitter::convert_by_lane(const Inst& i) {
     }
   }
   a_.emit(I::kIdVmovups, dst, x86::ptr(x86::rsp, to));
-  f_.release(mark);
 }
 
 void BodyEmitter::call(const Inst& i) {

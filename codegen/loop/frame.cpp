@@ -10,6 +10,7 @@ KernelFrame::KernelFrame(x86::Assembler& assembler, const LoopSpec& spec_, Isa i
   pointer_reg.assign(spec.operands.size(), -1);
   pointer_slot.assign(spec.operands.size(), -1);
   ranges.reserve(64);
+  lane_buffer_ = alloc(128);
 }
 
 int32_t KernelFrame::alloc(int32_t bytes) {

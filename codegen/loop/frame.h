@@ -49,6 +49,8 @@ class KernelFrame {
 
   /// Stack memory, 64-byte aligned; returns the offset from rsp. `release` gives back everything above `mark`.
   int32_t alloc(int32_t bytes);
+  /// 128 bytes for use within one instruction; apart from alloc, because spill slots may be taken at any time.
+  int32_t lane_buffer() const { return lane_buffer_; }
   int32_t mark() const { return top_; }
   void release(int32_t mark) { top_ = mark; }
   int32_t frame_bytes() const { return most_; }
@@ -90,6 +92,7 @@ class KernelFrame {
 
  private:
   int32_t top_ = 0, most_ = 0;
+  int32_t lane_buffer_ = 0;
 };
 
 /// Emits cold calls and, when something calls C++ functions, the routine that saves and restores all registers.
