@@ -157,6 +157,22 @@ TEST_CASE("more values than registers") {
   }
 }
 
+TEST_CASE("values spilled while lanes go through memory stay whole") {
+  for (ScalarType from : {kLong, kBool}) {
+    SpecBuilder b(LoopMode::Pointwise, {3, 21});
+    std::vector<int> values, mixed;
+    for (int i = 0; i < 40; ++i) values.push_back(b.cast_to(kDouble, b.load(from, {2, 9})));
+    for (size_t i = 0; i < values.size(); ++i)
+      mixed.push_back(b.compute(Op::add, {values[i], values[(i * 7 + 3) % values.size()]}));
+    int total = mixed[0];
+    for (size_t i = mixed.size(); i-- > 1;) total = b.compute(Op::sub, {b.compute(Op::mul, {total, values[i]}), mixed[i]});
+    b.store(total);
+    b.store(b.cast_to(kLong, mixed[5]), {1, 3});
+    b.store(b.cast_to(kBool, mixed[6]), {1, 3});
+    for (uint64_t seed = 0; seed < 3; ++seed) require_equal(b.spec, seed);
+  }
+}
+
 TEST_CASE("outputs that share memory with inputs") {
   for (int64_t n : {1, 40, 200}) {
     SpecBuilder b(LoopMode::Pointwise, {n});
