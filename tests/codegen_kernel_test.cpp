@@ -75,7 +75,7 @@ class RandomSpec {
   }
 
   ScalarType type(int n) const { return b_.spec.nodes[static_cast<size_t>(n)].dtype; }
-  int any() { return nodes_[nodes_.size() - 1 - pick(std::min<size_t>(nodes_.size(), 8))]; }
+  int any() { return nodes_[nodes_.size() - 1 - pick(std::min<size_t>(nodes_.size(), reach_))]; }
   int of_type(ScalarType t) {
     for (int tries = 0; tries < 6; ++tries)
       if (const int n = any(); type(n) == t) return n;
@@ -83,11 +83,13 @@ class RandomSpec {
   }
 
   void build() {
-    const size_t count = 4 + pick(28);
+    const bool large = pick(5) == 0;  // more values than registers
+    const size_t count = large ? 40 + pick(160) : 4 + pick(28);
+    reach_ = large ? 60 : 8;
     while (nodes_.size() < count) nodes_.push_back(add_node());
-    const size_t stores = 1 + pick(3);
+    const size_t stores = 1 + pick(large ? 9 : 3);
     for (size_t i = 0; i < stores; ++i) {
-      const int n = nodes_[nodes_.size() - 1 - pick(std::min<size_t>(nodes_.size(), i + 1))];
+      const int n = nodes_[nodes_.size() - 1 - pick(std::min<size_t>(nodes_.size(), (large ? 12 : 1) * i + 1))];
       SizeVec s = b_.dense();
       if (!varies(n) && mode_ != LoopMode::Pointwise && pick(4)) {  // once per row or column
         SizeVec kept = b_.spec.sizes;
@@ -111,6 +113,7 @@ class RandomSpec {
 
   std::mt19937_64 rng_;
   LoopMode mode_;
+  size_t reach_ = 8;  // how far back operands are taken from
   SpecBuilder b_;
   std::vector<int> nodes_;
 };
