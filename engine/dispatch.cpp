@@ -27,73 +27,80 @@ Tensor call(const OpCall& c) {
   return eager_call(c);
 }
 
-// The short forms try the plain replay first: the event at the cursor is this very call on these very tensors. Anything
-// else (inputs, views, numbers, gradients, another branch, no frame) takes the long way, in a tail call.
+// The short forms try the plain replay first: the event at the cursor is this very call on these very tensors.
+// `differ` of the event at the cursor is 0 for a plain match; kTracked says that the event also builds an autograd node,
+// kCareful | kGuardOnly that it is the first use of inputs.
 
 namespace {
-[[gnu::noinline]] Tensor long_call1(Op op, const Tensor& a, uint64_t attr, Loc loc, uint8_t flags) {
-  TensorImpl* in[] = {a.impl()};
-  return call({.op = op, .flags = flags, .n_in = 1, .in = in, .attr = attr, .loc = loc});
+constexpr uint64_t kGuarded = event_key::kCareful | event_key::kGuardOnly;
+
+template <int n>
+inline bool same_operands(Context* f, const Event* e, TensorImpl* const* in) {
+  for (int i = 0; i < n; ++i)
+    if (e->in[i] < 0 || f->slots[e->in[i]] != in[i]) return false;
+  return true;
 }
-[[gnu::noinline]] Tensor long_call2(Op op, const Tensor& a, const Tensor& b, uint64_t attr, Loc loc, uint8_t flags) {
-  TensorImpl* in[] = {a.impl(), b.impl()};
-  return call({.op = op, .flags = flags, .n_in = 2, .in = in, .attr = attr, .loc = loc});
-}
-[[gnu::noinline]] Tensor long_call3(Op op, const Tensor& a, const Tensor& b, const Tensor& c, uint64_t attr, Loc loc, uint8_t flags) {
-  TensorImpl* in[] = {a.impl(), b.impl(), c.impl()};
-  return call({.op = op, .flags = flags, .n_in = 3, .in = in, .attr = attr, .loc = loc});
+
+/// The common part of call1, call2 and call3 behind the plain match.
+template <int n>
+[[gnu::noinline]] Tensor replay_or_call(Context* f, uint64_t differ, const OpCall& c) {
+  Event* e = f->cursor;
+  if ((differ & ~event_key::kEventBits) == 0 && e->attr == c.attr) {
+    const bool guarded = (differ & kGuarded) == kGuarded;
+    if (guarded ? f->bind_inputs(*e, c.in, n) : differ == event_key::kTracked && same_operands<n>(f, e, c.in)) {
+      Tensor result = differ & event_key::kTracked ? f->hand_out_tracked(e, c) : f->hand_out(e);
+      if (f->close_is_due()) [[unlikely]] f->close_now(c.loc);
+      return result;
+    }
+  }
+  return f->call(c);
 }
 }  // namespace
 
-// `differ` of the event at the cursor is 0 for a plain match, kTracked alone when the event also builds an autograd node.
-
 Tensor call1(Op op, const Tensor& a, uint64_t attr, Loc loc, uint8_t flags) {
-  if (Context* f = current_context()) {
-    Event* e = f->cursor;
-    const uint64_t differ = e->key ^ event_key::make(op, flags, 1, ambient::word);
-    if ((differ & ~event_key::kTracked) == 0 && e->attr == attr && f->slots[e->in[0]] == a.impl()) [[likely]] {
-      if (differ == 0) [[likely]] return f->hand_out(e);
-      TensorImpl* in[] = {a.impl()};
-      return f->hand_out_tracked(e, {.op = op, .flags = flags, .n_in = 1, .in = in, .attr = attr, .loc = loc});
-    }
-  }
-  return long_call1(op, a, attr, loc, flags);
+  TensorImpl* in[] = {a.impl()};
+  Context* f = current_context();
+  if (f == nullptr) return eager_call({.op = op, .flags = flags, .n_in = 1, .in = in, .attr = attr, .loc = loc});
+  Event* e = f->cursor;
+  const uint64_t differ = e->key ^ event_key::make(op, flags, 1, ambient::word);
+  if (differ == 0 && e->attr == attr && f->slots[e->in[0]] == a.impl()) [[likely]] return f->hand_out(e);
+  return replay_or_call<1>(f, differ, {.op = op, .flags = flags, .n_in = 1, .in = in, .attr = attr, .loc = loc});
 }
 
 Tensor call2(Op op, const Tensor& a, const Tensor& b, uint64_t attr, Loc loc, uint8_t flags) {
-  if (Context* f = current_context()) {
-    Event* e = f->cursor;
-    const uint64_t differ = e->key ^ event_key::make(op, flags, 2, ambient::word);
-    if ((differ & ~event_key::kTracked) == 0 && e->attr == attr && (e->in[0] | e->in[1]) >= 0 &&
-        f->slots[e->in[0]] == a.impl() && f->slots[e->in[1]] == b.impl()) [[likely]] {
-      if (differ == 0) [[likely]] return f->hand_out(e);
-      TensorImpl* in[] = {a.impl(), b.impl()};
-      return f->hand_out_tracked(e, {.op = op, .flags = flags, .n_in = 2, .in = in, .attr = attr, .loc = loc});
-    }
-  }
-  return long_call2(op, a, b, attr, loc, flags);
+  TensorImpl* in[] = {a.impl(), b.impl()};
+  Context* f = current_context();
+  if (f == nullptr) return eager_call({.op = op, .flags = flags, .n_in = 2, .in = in, .attr = attr, .loc = loc});
+  Event* e = f->cursor;
+  const uint64_t differ = e->key ^ event_key::make(op, flags, 2, ambient::word);
+  if (differ == 0 && e->attr == attr && same_operands<2>(f, e, in)) [[likely]] return f->hand_out(e);
+  return replay_or_call<2>(f, differ, {.op = op, .flags = flags, .n_in = 2, .in = in, .attr = attr, .loc = loc});
 }
 
 Tensor call3(Op op, const Tensor& a, const Tensor& b, const Tensor& c, uint64_t attr, Loc loc, uint8_t flags) {
-  return long_call3(op, a, b, c, attr, loc, flags);
+  TensorImpl* in[] = {a.impl(), b.impl(), c.impl()};
+  Context* f = current_context();
+  if (f == nullptr) return eager_call({.op = op, .flags = flags, .n_in = 3, .in = in, .attr = attr, .loc = loc});
+  Event* e = f->cursor;
+  const uint64_t differ = e->key ^ event_key::make(op, flags, 3, ambient::word);
+  if (differ == 0 && e->attr == attr && same_operands<3>(f, e, in)) return f->hand_out(e);
+  return replay_or_call<3>(f, differ, {.op = op, .flags = flags, .n_in = 3, .in = in, .attr = attr, .loc = loc});
 }
 
 Tensor call1s(Op op, const Tensor& a, Scalar s, uint64_t attr, Loc loc, uint8_t flags) {
   TensorImpl* in[] = {a.impl()};
-  if (Context* f = current_context()) {
-    Event* e = f->cursor;
-    const uint64_t key = event_key::make(op, flags, 1, ambient::word) | event_key::scalar_code(s.type()) << event_key::kScalarShift;
-    const uint64_t differ = e->key ^ key;
-    if ((differ & ~event_key::kTracked) == 0 && e->attr == attr && f->slots[e->in[0]] == a.impl()) [[likely]] {
-      // The tables are large enough once the event has had its result object; before that the long way is taken.
-      if (e->id < f->n_pooled && f->pooled[e->id] != nullptr) [[likely]] {
-        f->scalars[e->first_scalar] = s;
-        if (differ == 0) [[likely]] return f->hand_out(e);
-        return f->hand_out_tracked(e, {.op = op, .flags = flags, .n_scalars = 1, .n_in = 1, .in = in, .attr = attr, .scalars = {s}, .loc = loc});
-      }
-    }
+  const OpCall c{.op = op, .flags = flags, .n_scalars = 1, .n_in = 1, .in = in, .attr = attr, .scalars = {s}, .loc = loc};
+  Context* f = current_context();
+  if (f == nullptr) return eager_call(c);
+  Event* e = f->cursor;
+  const uint64_t key = event_key::make(op, flags, 1, ambient::word) | event_key::scalar_code(s.type()) << event_key::kScalarShift;
+  const uint64_t differ = e->key ^ key;
+  if ((differ & ~event_key::kTracked) == 0 && e->attr == attr && f->slots[e->in[0]] == a.impl() &&
+      e->first_scalar < f->scalar_capacity()) [[likely]] {
+    f->scalars[e->first_scalar] = s;
+    return differ == 0 ? f->hand_out(e) : f->hand_out_tracked(e, c);
   }
-  return call({.op = op, .flags = flags, .n_scalars = 1, .n_in = 1, .in = in, .attr = attr, .scalars = {s}, .loc = loc});
+  return f->call(c);
 }
 
 }  // namespace sinter

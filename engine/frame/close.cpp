@@ -1,5 +1,7 @@
 // Closing a region: which results are still wanted, run the program (or interpret), give the live ones away.
 #include <algorithm>
+#include <bit>
+#include <utility>
 #include "../../runtime/allocator.h"
 #include "../../runtime/env.h"
 #include "../../runtime/log.h"
@@ -18,12 +20,17 @@ thread_local std::vector<CloseRecord>* Context::listener = nullptr;
 /// null), so that deleters and hooks that enter the engine run eager.
 class RegionRunner {
  public:
-  RegionRunner(Context& c, Leaf& leaf) : c_(c), leaf_(leaf), live_(c.live_words_) {}
+  RegionRunner(Context& c, Leaf& leaf) : c_(c), leaf_(leaf), live_(c.live_words_), held_(c.held_) {}
 
   void find_live() {
     live_.assign((leaf_.roots.size() + 63) / 64, 0);
-    for (const Leaf::PooledSlot& p : leaf_.pooled)
-      if (p.root_index >= 0 && c_.slots[p.slot]->count() > 0) live_[static_cast<size_t>(p.root_index) / 64] |= 1ull << (p.root_index % 64);
+    held_.clear();
+    const Leaf::PooledSlot* p = leaf_.pooled.data();
+    for (int32_t i = 0; i < static_cast<int32_t>(leaf_.pooled.size()); ++i, ++p) {
+      if (c_.slots[p->slot]->count() == 0) continue;
+      held_.push_back(i);
+      if (p->root_index >= 0) live_[static_cast<size_t>(p->root_index) / 64] |= 1ull << (p->root_index % 64);
+    }
   }
   bool is_live(int32_t root) const { return live_[static_cast<size_t>(root) / 64] >> (root % 64) & 1; }
 
@@ -47,10 +54,12 @@ class RegionRunner {
       if (live_[i] & ~e.live[i]) return false;
     return !leaf_.dynamic || e.sizes_key == sizes_key();
   }
-  void release(const Leaf::PooledSlot& p, bool failed);
+  void release(const Leaf::PooledSlot& p);
+  void renew_storages();
   Context& c_;
   Leaf& leaf_;
   std::vector<uint64_t>& live_;
+  std::vector<int32_t>& held_;  // results something still references, indices into Leaf::pooled
 };
 
 std::vector<int64_t> RegionRunner::sizes_key() const {
@@ -106,11 +115,9 @@ void RegionRunner::run(const ProgramEntry* entry) {
     if (!is_live(r)) c_.slots[leaf_.roots[static_cast<size_t>(r)]]->storage->release_bytes();
 }
 
-void RegionRunner::release(const Leaf::PooledSlot& p, bool failed) {
+void RegionRunner::release(const Leaf::PooledSlot& p) {
   TensorImpl* t = c_.slots[p.slot];
-  if (t->count() == 0) return;
   if (p.view) t->storage->retain();
-  else if (failed) t->storage->flags |= Storage::kFailed;
   t->pool = nullptr;
   // One atomic step makes it a plain tensor: another thread that drops the last handle at this moment either still saw it
   // pooled (then the count we get back is 0 and it stays ours) or destroys it as usual.
@@ -126,31 +133,32 @@ void RegionRunner::release(const Leaf::PooledSlot& p, bool failed) {
 
 void RegionRunner::give_away(bool failed) {
   for (Storage* s : c_.written_inputs_) s->pending_in.store(nullptr, std::memory_order_release);
-  for (Storage* s : c_.dirty_pooled_)
-    if (s->is_pending()) s->writes.store(0, std::memory_order_relaxed);
-  for (const Leaf::PooledSlot& p : leaf_.pooled)
-    if (!p.view && is_live(p.root_index)) c_.slots[p.slot]->storage->pending_in.store(nullptr, std::memory_order_release);
-  for (const Leaf::PooledSlot& p : leaf_.pooled) {
-    if (!p.view) continue;
-    release(p, failed);
-    if (c_.pooled[p.event->id] != nullptr) c_.slots[p.slot]->storage = nullptr;  // was not counted
+  for (int32_t index : held_) {
+    const Leaf::PooledSlot& p = leaf_.pooled[static_cast<size_t>(index)];
+    if (p.root_index < 0) continue;  // a view of an input
+    Storage* s = c_.slots[p.slot]->storage;
+    s->pending_in.store(nullptr, std::memory_order_release);
+    if (failed) s->flags |= Storage::kFailed;
   }
-  for (const Leaf::PooledSlot& p : leaf_.pooled) {
-    if (p.view) continue;
-    TensorImpl* t = c_.slots[p.slot];
-    Storage* s = t->storage;
-    const bool live = is_live(p.root_index);
-    if (live && failed) s->flags |= Storage::kFailed;
-    release(p, failed);
-    if (c_.pooled[p.event->id] == nullptr) continue;  // given away with its storage
-    if (live) {  // only views of it live on: the pool gets a fresh storage
-      t->storage = Storage::empty();
+  for (Storage* s : c_.dirty_pooled_)  // those that stay in the pool
+    if (s->is_pending()) s->version.store(0, std::memory_order_relaxed), s->writes.store(0, std::memory_order_relaxed);
+  for (int32_t index : held_)  // views first: they take their references while the base still has the storage
+    if (leaf_.pooled[static_cast<size_t>(index)].view) release(leaf_.pooled[static_cast<size_t>(index)]);
+  for (int32_t index : held_)
+    if (!leaf_.pooled[static_cast<size_t>(index)].view) release(leaf_.pooled[static_cast<size_t>(index)]);
+  renew_storages();
+}
+
+/// Where only views of a result live on, they keep its storage and the pool gets a fresh one.
+void RegionRunner::renew_storages() {
+  for (size_t w = 0; w < live_.size(); ++w)
+    for (uint64_t bits = live_[w]; bits != 0; bits &= bits - 1) {
+      TensorImpl* t = c_.slots[leaf_.roots[w * 64 + static_cast<size_t>(std::countr_zero(bits))]];
+      if (!t->has(head::kPooled) || t->storage->is_pending()) continue;
+      Storage* s = std::exchange(t->storage, Storage::empty());
       t->storage->pending_in.store(&c_, std::memory_order_relaxed);
       s->release();
-    } else if (s->version.load(std::memory_order_relaxed) != 0) {
-      s->version.store(0, std::memory_order_relaxed);
     }
-  }
 }
 
 // -- Context
@@ -270,9 +278,10 @@ Context::Context(std::shared_ptr<CompiledState> owner, std::shared_ptr<Tries> tr
 
 Context::~Context() {
   Graves::leave(this);
-  for (TensorImpl* p : pooled_table_) {
+  for (size_t id = 0; id < pooled_table_.size(); ++id) {
+    TensorImpl* p = pooled_table_[id];
     if (p == nullptr) continue;
-    if (p->storage != nullptr) p->storage->release();
+    if (!tries_->event(static_cast<int32_t>(id)).info->view) p->storage->release();  // views do not count while pooled
     delete p;
   }
 }

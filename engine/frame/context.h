@@ -36,8 +36,21 @@ class BoundStorages {
     int32_t first_slot;
   };
   BoundStorages() : table_(64) {}
-  Entry* find(Storage* s);
-  Entry& insert(Storage* s, int32_t slot);  // must not be there
+  Entry* find(Storage* s) {
+    for (size_t i = home(s);; i = (i + 1) & mask_) {
+      Entry& e = table_[i];
+      if (e.epoch != epoch_) return nullptr;
+      if (e.storage == s) return &e;
+    }
+  }
+  /// Adds a storage that is not there.
+  void insert(Storage* s, int32_t slot) {
+    if (used_.size() * 2 >= table_.size()) [[unlikely]] grow();
+    size_t i = home(s);
+    while (table_[i].epoch == epoch_) i = (i + 1) & mask_;
+    table_[i] = {s, epoch_, s->writes.load(std::memory_order_relaxed), slot};
+    used_.push_back(static_cast<uint32_t>(i));
+  }
   void clear() { ++epoch_, used_.clear(); }
   const std::vector<uint32_t>& used() const { return used_; }
   Entry& at(uint32_t i) { return table_[i]; }
@@ -49,6 +62,7 @@ class BoundStorages {
   std::vector<uint32_t> used_;  // indices of this epoch's entries
   uint32_t epoch_ = 1;
   int shift_ = 58;
+  size_t mask_ = 63;
 };
 
 class Context final : public FrameBase {
@@ -77,6 +91,12 @@ class Context final : public FrameBase {
   }
   /// The same for an event that builds an autograd node.
   Tensor hand_out_tracked(Event* e, const OpCall& c);
+  /// The event at the cursor is this call but for first uses of inputs: compares and binds these. False: nothing was done.
+  bool bind_inputs(const Event& e, TensorImpl* const* in, int n);
+  /// Whether the region must be closed after the call being replayed.
+  bool close_is_due() const { return close_after_call_; }
+  void close_now(Loc loc);
+  int32_t scalar_capacity() const { return scalar_capacity_; }
   /// Any call: careful replay, else recording.
   Tensor call(const OpCall& c);
 
@@ -117,6 +137,7 @@ class Context final : public FrameBase {
   Tensor diverge(const OpCall& c, uint64_t key);
   Event* record(const OpCall& c, uint64_t key, const TensorMeta& meta);
   void fill_operands(Event* e, const OpCall& c);
+  void note_guard_only(Event* e, const OpCall& c);
   void generalise(Event* e, const OpCall& c);
   void generalise_guards(EventInfo& info, const EventInfo& old);
   void generalise_ints(EventInfo& info, const EventInfo& old);
@@ -149,6 +170,7 @@ class Context final : public FrameBase {
   std::vector<TensorImpl*> borrowed_inputs_;     // those over foreign memory
   std::vector<AliasRelation> aliases_;
   std::vector<Storage*> written_inputs_, dirty_pooled_;
+  std::vector<int32_t> held_;                    // of the region being closed; kept for its memory
   std::vector<uint64_t> live_words_;             // of the region being closed; kept for its memory
   std::vector<int64_t> free_ints_;               // runtime integers of the open region, in call order
   Leaf* previous_leaf_ = nullptr;                // of the region before, in this frame

@@ -39,7 +39,7 @@ void interpret(Event* const* path, size_t n, TensorImpl* const* slots, const Sca
     if (info.view) continue;
     operands.clear();
     for (int32_t s : info.in) operands.push_back(s < 0 ? nullptr : slots[s]);
-    OpCall c{.op = static_cast<Op>(e.key & 0x3ff), .loc = info.loc};
+    OpCall c{.op = static_cast<Op>(e.key & event_key::kOpMask), .loc = info.loc};
     c.flags = static_cast<uint8_t>(e.key >> event_key::kFlagShift);
     c.n_in = static_cast<uint16_t>(operands.size());
     c.in = operands.data();

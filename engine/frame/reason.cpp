@@ -25,7 +25,7 @@ std::string guard_difference(const InputGuard& g, TensorImpl* t, const std::stri
 
 std::string event_difference(const Event& e, const OpCall& c, uint64_t key, const Context& context) {
   const uint64_t differ = (e.key & ~event_key::kEventBits) ^ key;
-  const auto op = static_cast<Op>(e.key & 0x3ff);
+  const auto op = static_cast<Op>(e.key & event_key::kOpMask);
   if (op != c.op) return fmt::format("expected {} ({}), got {} ({})", op_info(op).name, place(e.info->loc), op_info(c.op).name, place(c.loc));
   const std::string at = fmt::format("{} ({})", op_info(c.op).name, place(c.loc));
   if (differ >> 32) {
@@ -74,7 +74,7 @@ std::string explain_miss(const OpCall& c, uint64_t key, const Event* first, cons
   // The alternative that agrees longest tells most: the same operator rather than another, the newest of these.
   const Event* best = first;
   for (const Event* e = first; e != nullptr; e = e->info->sibling.load(std::memory_order_acquire))
-    if (((e->key ^ key) & 0x3ff) == 0 && (e->info->loc.line == c.loc.line || ((best->key ^ key) & 0x3ff) != 0)) best = e;
+    if (((e->key ^ key) & event_key::kOpMask) == 0 && (e->info->loc.line == c.loc.line || ((best->key ^ key) & event_key::kOpMask) != 0)) best = e;
   return event_difference(*best, c, key, context);
 }
 

@@ -99,10 +99,30 @@ Event* Context::record(const OpCall& c, uint64_t key, const TensorMeta& meta) {
   if (!info.guards.empty() || info.view || info.inplace || info.dynamic || info.close_after || c.n_scalars > 1 ||
       !c.ints.empty() || op_info(c.op).checked || c.n_in > 3)
     e->key |= event_key::kCareful;
+  note_guard_only(e, c);
   info.n_slots_after = n_slots_;
   info.n_scalars_after = n_scalars_;
   info.n_inputs_after = n_inputs_;
   return e;
+}
+
+/// Marks an event whose only care is the first use of inputs, so that its replay can go straight to the comparing.
+void Context::note_guard_only(Event* e, const OpCall& c) {
+  EventInfo& info = *e->info;
+  if (info.guards.empty() || info.view || info.inplace || info.dynamic || info.close_after || c.n_scalars > 0 || !c.ints.empty() ||
+      op_info(c.op).checked || c.n_in > 3)
+    return;
+  for (const InputGuard& g : info.guards) {
+    if (g.free_dims != 0 || g.sizes.size() > SizeVec::kInline) {
+      info.fast_guards.clear();
+      return;
+    }
+    FastGuard f{g.head, g.operand, g.slot, static_cast<int32_t>(g.sizes.size()), {}, {}};
+    std::copy(g.sizes.begin(), g.sizes.end(), f.sizes);
+    std::copy(g.strides.begin(), g.strides.end(), f.strides);
+    info.fast_guards.push_back(f);
+  }
+  e->key |= event_key::kGuardOnly;
 }
 
 int32_t Context::root_of_slot(int32_t slot) {

@@ -68,7 +68,7 @@ Region build_region(const Leaf& leaf, TensorImpl* const* slots, const Scalar* sc
   for (const Event* e : leaf.path) {
     const EventInfo& info = *e->info;
     RegionEvent v;
-    v.op = static_cast<Op>(e->key & 0x3ff);
+    v.op = static_cast<Op>(e->key & event_key::kOpMask);
     v.flags = static_cast<uint8_t>(e->key >> event_key::kFlagShift);
     if (info.inplace) v.flags |= kInplace;
     v.in = info.in;

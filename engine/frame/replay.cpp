@@ -21,34 +21,56 @@ bool strides_fit(IntArrayRef sizes, IntArrayRef a, IntArrayRef b) {
 }
 }  // namespace
 
-BoundStorages::Entry* BoundStorages::find(Storage* s) {
-  for (size_t i = home(s);; i = (i + 1) & (table_.size() - 1)) {
-    if (table_[i].epoch != epoch_) return nullptr;
-    if (table_[i].storage == s) return &table_[i];
-  }
-}
-
-BoundStorages::Entry& BoundStorages::insert(Storage* s, int32_t slot) {
-  if (used_.size() * 2 >= table_.size()) grow();
-  size_t i = home(s);
-  while (table_[i].epoch == epoch_) i = (i + 1) & (table_.size() - 1);
-  table_[i] = {s, epoch_, s->writes.load(std::memory_order_relaxed), slot};
-  used_.push_back(static_cast<uint32_t>(i));
-  return table_[i];
-}
-
 void BoundStorages::grow() {
   std::vector<Entry> old;
   for (uint32_t i : used_) old.push_back(table_[i]);
   table_.assign(table_.size() * 2, Entry{});
   --shift_;
+  mask_ = table_.size() - 1;
   used_.clear();
   for (const Entry& e : old) {
     size_t i = home(e.storage);
-    while (table_[i].epoch == epoch_) i = (i + 1) & (table_.size() - 1);
+    while (table_[i].epoch == epoch_) i = (i + 1) & mask_;
     table_[i] = e;
     used_.push_back(static_cast<uint32_t>(i));
   }
+}
+
+namespace {
+/// Sizes and strides as recorded; a stride of another value where the size is 1 is for the careful path.
+bool fast_guard_holds(const FastGuard& g, const TensorImpl& t) {
+  if ((t.head.load(std::memory_order_relaxed) & kGuardBits) != g.head) return false;
+  const int64_t* sizes = t.sizes.data();
+  const int64_t* strides = t.strides.data();
+  uint64_t differ = 0;
+  for (int d = 0; d < g.rank; ++d) differ |= static_cast<uint64_t>((sizes[d] ^ g.sizes[d]) | (strides[d] ^ g.strides[d]));
+  return differ == 0;
+}
+}  // namespace
+
+bool Context::bind_inputs(const Event& e, TensorImpl* const* in, int n) {
+  const std::vector<FastGuard>& guards = e.info->fast_guards;
+  reserve_slots(e.info->n_slots_after);
+  const FastGuard* g = guards.data();
+  const FastGuard* const end = g + guards.size();
+  for (int i = 0; i < n; ++i) {
+    TensorImpl* t = in[i];
+    const int32_t s = e.in[i];
+    if (t == nullptr || s < 0) {
+      if (t != nullptr || s >= 0) return false;
+    } else if (g != end && g->operand == i) {
+      // A tensor over a storage that is bound already may be one of the inputs: the careful path decides.
+      if (!fast_guard_holds(*g, *t) || bound_.find(t->storage) != nullptr) return false;
+      for (const FastGuard* f = guards.data(); f != g; ++f)
+        if (in[f->operand]->storage == t->storage) return false;
+      slots[s] = t;
+      ++g;
+    } else if (slots[s] != t) {
+      return false;
+    }
+  }
+  for (g = guards.data(); g != end; ++g) bind(in[g->operand], g->slot);
+  return true;
 }
 
 Event* Context::first_candidate() const {
@@ -260,13 +282,13 @@ Tensor Context::commit_inplace(Event* e, const OpCall& c) {
 
 Tensor Context::finish_call(Event* e, const OpCall& c, Tensor result) {
   if (needs_node(c)) record_node(c, result);
-  if (close_after_call_ || e->info->close_after) [[unlikely]] {
-    const Break why = e->info->close_after ? Break::budget_ops
-                      : thread_allocated_bytes() - bytes_at_open_ > env().region_bytes ? Break::budget_bytes
-                                                                                       : Break::borrowed_memory;
-    close(why, c.loc);
-  }
+  if (e->info->close_after) [[unlikely]] close(Break::budget_ops, c.loc);
+  else if (close_after_call_) [[unlikely]] close_now(c.loc);
   return result;
+}
+
+void Context::close_now(Loc loc) {
+  close(thread_allocated_bytes() - bytes_at_open_ > env().region_bytes ? Break::budget_bytes : Break::borrowed_memory, loc);
 }
 
 void Context::grow_slots(int32_t n) {

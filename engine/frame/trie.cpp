@@ -44,7 +44,7 @@ Entry* Tries::entry_of(uint64_t key, Loc loc) {
   if (!slot) {
     slot = std::make_unique<Entry>();
     slot->loc = loc;
-    slot->op = static_cast<Op>(key & 0x3ff);
+    slot->op = static_cast<Op>(key & event_key::kOpMask);
   }
   return slot.get();
 }

@@ -25,6 +25,14 @@ struct InputGuard {
   friend bool operator==(const InputGuard&, const InputGuard&) = default;
 };
 
+/// InputGuard of an exact size and at most 6 dimensions, laid out for comparing.
+struct FastGuard {
+  uint64_t head = 0;
+  int32_t operand = 0, slot = 0;
+  int32_t rank = 0;
+  int64_t sizes[SizeVec::kInline] = {}, strides[SizeVec::kInline] = {};
+};
+
 /// The part of an event that a plain replay does not touch.
 struct EventInfo {
   Loc loc;
@@ -33,6 +41,7 @@ struct EventInfo {
   uint64_t free_ints = 0;            // generalised: another value there, given by the expression, else any
   std::vector<SizeExpr> expressions; // empty, or one per integer
   std::vector<InputGuard> guards;
+  std::vector<FastGuard> fast_guards;  // the same, when the event is kGuardOnly
   TensorMeta meta;                   // of the result as recorded; views: offset relative to operand 0
   int32_t first_scalar = 0, n_scalars = 0;
   ScalarType compute = ScalarType::Undefined;
@@ -61,13 +70,15 @@ struct alignas(64) Event {
 static_assert(sizeof(Event) == 64);
 
 namespace event_key {
+inline constexpr uint64_t kOpMask = 0x1ff;
 inline constexpr int kFlagShift = 10, kInShift = 18, kScalarShift = 21;
 inline constexpr uint64_t kMany = 7;            // operand count above 6: the real one is in the info
 inline constexpr uint64_t kHasInts = 1ull << 29;
 // Set in an event only, so that the plain compare fails and the careful path looks:
 inline constexpr uint64_t kCareful = 1ull << 30;  // first use of an input, a view, an in-place call, ...
 inline constexpr uint64_t kTracked = 1ull << 31;  // builds an autograd node
-inline constexpr uint64_t kEventBits = kCareful | kTracked;
+inline constexpr uint64_t kGuardOnly = 1ull << 9;  // with kCareful: first uses of inputs are all that makes it careful
+inline constexpr uint64_t kEventBits = kCareful | kTracked | kGuardOnly;
 
 constexpr uint64_t scalar_code(ScalarType t) { return t == ScalarType::Bool ? 1 : t == ScalarType::Long ? 2 : 3; }
 constexpr uint64_t make(Op op, uint8_t flags, unsigned n_in, uint32_t ambient) {
@@ -143,6 +154,7 @@ class Tries {
   template <class F>
   Event* merge(Event* base, const std::vector<Event*>& recording, F&& on_share);
   Event* new_event();
+  const Event& event(int32_t id) const { return chunks_[static_cast<size_t>(id) / kChunk][static_cast<size_t>(id) % kChunk]; }
   Entry* entry_of(uint64_t key, Loc loc);
   /// Finds or publishes the leaf of `end` with these aliases. `made` tells which.
   Leaf* leaf_of(Event* end, const std::vector<AliasRelation>& aliases, Break reason, Loc loc, bool& made);
