@@ -32,6 +32,8 @@ class RegionRunner {
       if (p->root_index >= 0) live_[static_cast<size_t>(p->root_index) / 64] |= 1ull << (p->root_index % 64);
     }
   }
+  /// Nothing of the region can be seen any more: it need not run.
+  bool is_dead() const { return held_.empty() && !leaf_.writes; }
   bool is_live(int32_t root) const { return live_[static_cast<size_t>(root) / 64] >> (root % 64) & 1; }
 
   const ProgramEntry* covering() const {
@@ -204,7 +206,7 @@ void Context::close(Break reason, Loc loc) {
   CloseRecord record{reason, loc, leaf->number, static_cast<int32_t>(leaf->path.size()), false, false, {}};
   std::exception_ptr failure;
   try {
-    runner.check_inputs_unwritten();
+    if (!runner.is_dead()) runner.check_inputs_unwritten();
     const ProgramEntry* entry = runner.covering();
     if (entry == nullptr && reason != Break::recompile_limit) {  // at the limit the prefix is interpreted, nothing new is kept
       bool compiled_now = false;
@@ -215,7 +217,7 @@ void Context::close(Break reason, Loc loc) {
     }
     record.interpreted = entry == nullptr || entry->program == nullptr;
     if (listener != nullptr) record.live_outs = name_live_outs(*leaf, runner.live());
-    runner.run(entry);
+    if (!runner.is_dead()) runner.run(entry);
   } catch (...) {
     failure = std::current_exception();
   }

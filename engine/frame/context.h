@@ -130,6 +130,8 @@ class Context final : public FrameBase {
   Tensor finish_call(Event* e, const OpCall& c, Tensor result);
   Tensor commit_inplace(Event* e, const OpCall& c);
   void bind(TensorImpl* t, int32_t slot);
+  void bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* same);
+  [[noreturn]] static void refuse_foreign(TensorImpl* t);
   void note_aliases(TensorImpl* t, int32_t slot, BoundStorages::Entry* same_storage);
   TensorImpl* make_pooled(Event* e);
   Event* first_candidate() const;

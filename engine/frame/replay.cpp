@@ -36,6 +36,30 @@ void BoundStorages::grow() {
   }
 }
 
+void Context::bind(TensorImpl* t, int32_t slot) {
+  BoundStorages::Entry* same = bound_.find(t->storage);
+  bind_to(t, slot, same);
+}
+
+inline void Context::bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* same) {
+  Storage* s = t->storage;
+  FrameBase* pending = s->pending_in.load(std::memory_order_relaxed);
+  if (pending != nullptr && pending != this) [[unlikely]] refuse_foreign(t);
+  if (!t->has(head::kBound)) [[unlikely]] t->set(head::kBound, true);
+  slots[slot] = t;
+  bound_impls_.push_back(t);
+  if (same != nullptr || (s->flags & Storage::kBorrowed)) [[unlikely]] note_aliases(t, slot, same);
+  if (same == nullptr) bound_.insert(s, slot);
+  if (s->immediate_in_frame == serial_) [[unlikely]] close_after_call_ = true;
+  if ((bound_impls_.size() & 31) == 0 && thread_allocated_bytes() - bytes_at_open_ > env().region_bytes) [[unlikely]]
+    close_after_call_ = true;
+}
+
+void Context::refuse_foreign(TensorImpl* t) {
+  raise<ForeignThreadError>("an operand {}{} is pending in another thread's compiled call; finish that call first", dtype_name(t->dtype()),
+                            to_string(t->sizes));
+}
+
 namespace {
 /// Sizes and strides as recorded; a stride of another value where the size is 1 is for the careful path.
 bool fast_guard_holds(const FastGuard& g, const TensorImpl& t) {
@@ -69,7 +93,7 @@ bool Context::bind_inputs(const Event& e, TensorImpl* const* in, int n) {
       return false;
     }
   }
-  for (g = guards.data(); g != end; ++g) bind(in[g->operand], g->slot);
+  for (g = guards.data(); g != end; ++g) bind_to(in[g->operand], g->slot, nullptr);  // none is there, see above
   return true;
 }
 
@@ -174,23 +198,6 @@ bool Context::is_bound(TensorImpl* t) const {
   for (TensorImpl* b : bound_impls_)
     if (b == t) return true;
   return false;
-}
-
-void Context::bind(TensorImpl* t, int32_t slot) {
-  Storage* s = t->storage;
-  FrameBase* pending = s->pending_in.load(std::memory_order_relaxed);
-  if (pending != nullptr && pending != this) [[unlikely]]
-    raise<ForeignThreadError>("an operand {}{} is pending in another thread's compiled call; finish that call first",
-                              dtype_name(t->dtype()), to_string(t->sizes));
-  if (!t->has(head::kBound)) t->set(head::kBound, true);
-  slots[slot] = t;
-  bound_impls_.push_back(t);
-  BoundStorages::Entry* same = bound_.find(s);
-  if (same != nullptr || (s->flags & Storage::kBorrowed)) [[unlikely]] note_aliases(t, slot, same);
-  if (same == nullptr) bound_.insert(s, slot);
-  if (s->immediate_in_frame == serial_) [[unlikely]] close_after_call_ = true;
-  if ((bound_impls_.size() & 7) == 0 && thread_allocated_bytes() - bytes_at_open_ > env().region_bytes) [[unlikely]]
-    close_after_call_ = true;
 }
 
 void Context::note_aliases(TensorImpl* t, int32_t slot, BoundStorages::Entry* same_storage) {
