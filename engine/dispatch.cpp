@@ -41,50 +41,46 @@ inline bool same_operands(Context* f, const Event* e, TensorImpl* const* in) {
   return true;
 }
 
-/// The common part of call1, call2 and call3 behind the plain match.
 template <int n>
-[[gnu::noinline]] Tensor replay_or_call(Context* f, uint64_t differ, const OpCall& c) {
+[[gnu::noinline]] Tensor long_call(Op op, uint8_t flags, TensorImpl* const* in, uint64_t attr, Loc loc) {
+  return call({.op = op, .flags = flags, .n_in = n, .in = in, .attr = attr, .loc = loc});
+}
+template <int n>
+[[gnu::noinline]] Tensor tracked_call(Event* e, Op op, uint8_t flags, TensorImpl* const* in, uint64_t attr, Loc loc) {
+  return current_context()->hand_out_tracked(e, {.op = op, .flags = flags, .n_in = n, .in = in, .attr = attr, .loc = loc});
+}
+
+/// call1, call2 and call3: the plain match, then inputs and autograd nodes, else the long way.
+template <int n>
+inline Tensor short_call(Op op, TensorImpl* const* in, uint64_t attr, Loc loc, uint8_t flags) {
+  Context* f = current_context();
+  if (f == nullptr) return long_call<n>(op, flags, in, attr, loc);
   Event* e = f->cursor;
-  if ((differ & ~event_key::kEventBits) == 0 && e->attr == c.attr) {
-    const bool guarded = (differ & kGuarded) == kGuarded;
-    if (guarded ? f->bind_inputs(*e, c.in, n) : differ == event_key::kTracked && same_operands<n>(f, e, c.in)) {
-      Tensor result = differ & event_key::kTracked ? f->hand_out_tracked(e, c) : f->hand_out(e);
-      if (f->close_is_due()) [[unlikely]] f->close_now(c.loc);
-      return result;
-    }
-  }
-  return f->call(c);
+  const uint64_t differ = e->key ^ event_key::make(op, flags, n, ambient::word);
+  if (differ == 0 && e->attr == attr && same_operands<n>(f, e, in)) [[likely]] return f->hand_out(e);
+  if ((differ & ~event_key::kEventBits) != 0 || e->attr != attr) return long_call<n>(op, flags, in, attr, loc);
+  const bool guarded = (differ & kGuarded) == kGuarded;
+  if (guarded ? !f->bind_inputs(*e, in, n) : differ != event_key::kTracked || !same_operands<n>(f, e, in))
+    return long_call<n>(op, flags, in, attr, loc);
+  Tensor result = differ & event_key::kTracked ? tracked_call<n>(e, op, flags, in, attr, loc) : f->hand_out(e);
+  if (f->close_is_due()) [[unlikely]] f->close_now(loc);
+  return result;
 }
 }  // namespace
 
 Tensor call1(Op op, const Tensor& a, uint64_t attr, Loc loc, uint8_t flags) {
   TensorImpl* in[] = {a.impl()};
-  Context* f = current_context();
-  if (f == nullptr) return eager_call({.op = op, .flags = flags, .n_in = 1, .in = in, .attr = attr, .loc = loc});
-  Event* e = f->cursor;
-  const uint64_t differ = e->key ^ event_key::make(op, flags, 1, ambient::word);
-  if (differ == 0 && e->attr == attr && f->slots[e->in[0]] == a.impl()) [[likely]] return f->hand_out(e);
-  return replay_or_call<1>(f, differ, {.op = op, .flags = flags, .n_in = 1, .in = in, .attr = attr, .loc = loc});
+  return short_call<1>(op, in, attr, loc, flags);
 }
 
 Tensor call2(Op op, const Tensor& a, const Tensor& b, uint64_t attr, Loc loc, uint8_t flags) {
   TensorImpl* in[] = {a.impl(), b.impl()};
-  Context* f = current_context();
-  if (f == nullptr) return eager_call({.op = op, .flags = flags, .n_in = 2, .in = in, .attr = attr, .loc = loc});
-  Event* e = f->cursor;
-  const uint64_t differ = e->key ^ event_key::make(op, flags, 2, ambient::word);
-  if (differ == 0 && e->attr == attr && same_operands<2>(f, e, in)) [[likely]] return f->hand_out(e);
-  return replay_or_call<2>(f, differ, {.op = op, .flags = flags, .n_in = 2, .in = in, .attr = attr, .loc = loc});
+  return short_call<2>(op, in, attr, loc, flags);
 }
 
 Tensor call3(Op op, const Tensor& a, const Tensor& b, const Tensor& c, uint64_t attr, Loc loc, uint8_t flags) {
   TensorImpl* in[] = {a.impl(), b.impl(), c.impl()};
-  Context* f = current_context();
-  if (f == nullptr) return eager_call({.op = op, .flags = flags, .n_in = 3, .in = in, .attr = attr, .loc = loc});
-  Event* e = f->cursor;
-  const uint64_t differ = e->key ^ event_key::make(op, flags, 3, ambient::word);
-  if (differ == 0 && e->attr == attr && same_operands<3>(f, e, in)) return f->hand_out(e);
-  return replay_or_call<3>(f, differ, {.op = op, .flags = flags, .n_in = 3, .in = in, .attr = attr, .loc = loc});
+  return short_call<3>(op, in, attr, loc, flags);
 }
 
 Tensor call1s(Op op, const Tensor& a, Scalar s, uint64_t attr, Loc loc, uint8_t flags) {
