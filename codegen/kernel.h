@@ -42,7 +42,9 @@ std::string disassemble(const Kernel& kernel, const std::vector<std::string>& no
 /// False when the system refuses executable memory (probed once, logged once) or SINTER_ISA=none.
 bool jit_available();
 
-struct CodeStats { size_t kernels, code_bytes, compiled, cache_hits; };
+struct CodeStats {
+  size_t kernels, code_bytes, compiled, cache_hits;
+};
 CodeStats code_stats();
 
 }  // namespace sinter::codegen

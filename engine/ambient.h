@@ -7,8 +7,8 @@ namespace sinter {
 
 namespace ambient {
 inline constexpr uint32_t kGradMode = 1, kInferenceMode = 2, kDefaultDouble = 4, kDeterministic = 8;
-inline constexpr int kOptionsShift = 8;   // 8 bits of compile() options (fullgraph, ...)
-inline constexpr int kMxcsrShift = 16;    // 16 bits: MXCSR as it was when the frame opened
+inline constexpr int kOptionsShift = 8;  // 8 bits of compile() options (fullgraph, ...)
+inline constexpr int kMxcsrShift = 16;   // 16 bits: MXCSR as it was when the frame opened
 /// Grad mode is on by default, as in PyTorch.
 extern constinit thread_local uint32_t word __attribute__((tls_model("initial-exec")));
 }  // namespace ambient
@@ -32,7 +32,11 @@ class AmbientGuard {
 };
 
 /// torch::NoGradGuard, torch::AutoGradMode, c10::InferenceMode.
-struct NoGradGuard : AmbientGuard { NoGradGuard() : AmbientGuard(ambient::kGradMode, false) {} };
-struct AutoGradMode : AmbientGuard { explicit AutoGradMode(bool on) : AmbientGuard(ambient::kGradMode, on) {} };
+struct NoGradGuard : AmbientGuard {
+  NoGradGuard() : AmbientGuard(ambient::kGradMode, false) {}
+};
+struct AutoGradMode : AmbientGuard {
+  explicit AutoGradMode(bool on) : AmbientGuard(ambient::kGradMode, on) {}
+};
 
 }  // namespace sinter

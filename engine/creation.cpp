@@ -66,7 +66,8 @@ Tensor arange(Scalar start, Scalar end, Scalar step, TensorOptions options, Loc 
   if (integral) {  // exact beyond 2^53
     int64_t d = 0;
     const int64_t k = step.to_int64();
-    if (__builtin_sub_overflow(end.to_int64(), start.to_int64(), &d)) raise<ShapeError>("arange: invalid size, possible overflow?");
+    if (__builtin_sub_overflow(end.to_int64(), start.to_int64(), &d))
+      raise<ShapeError>("arange: invalid size, possible overflow?");
     n = d / k + (d % k != 0);
   }
   return finish(call_creation(Op::arange, n, t, {start, step}, loc), options, loc);
@@ -93,7 +94,8 @@ Tensor eye(int64_t n, int64_t m, TensorOptions options, Loc loc) {
   return finish(std::move(t), options, loc);
 }
 
-TensorData::TensorData(std::initializer_list<TensorData> parts) : sizes_{static_cast<int64_t>(parts.size())}, type_(ScalarType::Double) {
+TensorData::TensorData(std::initializer_list<TensorData> parts)
+    : sizes_{static_cast<int64_t>(parts.size())}, type_(ScalarType::Double) {
   if (parts.size() == 0) return;
   const TensorData& first = *parts.begin();
   type_ = first.type_;
@@ -103,8 +105,10 @@ TensorData::TensorData(std::initializer_list<TensorData> parts) : sizes_{static_
       raise<ShapeError>("tensor: Expected all sub-lists to have sizes: {}, but got a sub-list with sizes: {}",
                         to_string(first.sizes_), to_string(p.sizes_));
     if (p.type_ != type_)
-      raise<DtypeError>("tensor: Expected all elements of the tensor to have the same scalar type: {}, but got element of "
-                        "scalar type: {}", dtype_name(type_), dtype_name(p.type_));
+      raise<DtypeError>(
+          "tensor: Expected all elements of the tensor to have the same scalar type: {}, but got element of "
+          "scalar type: {}",
+          dtype_name(type_), dtype_name(p.type_));
     values_.insert(values_.end(), p.values_.begin(), p.values_.end());
   }
 }
@@ -136,16 +140,16 @@ namespace {
 
 /// Makes a tensor with the sizes of `self` and its dimensions in the same order in memory: `make` is given the sizes from
 /// the outermost to the innermost dimension.
-template <class Make> Tensor in_order_of(const Tensor& self, Loc loc, Make make) {
+template <class Make>
+Tensor in_order_of(const Tensor& self, Loc loc, Make make) {
   if (self.is_contiguous()) return make(self.sizes());
   TensorImpl* in[] = {self.impl()};
   const SizeVec strides = pointwise_strides(self.sizes(), in);
   const auto rank = static_cast<size_t>(self.dim());
   SizeVec order, sizes, inverse;
   for (size_t i = 0; i < rank; ++i) order.push_back(static_cast<int64_t>(i));
-  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-    return strides[static_cast<size_t>(a)] > strides[static_cast<size_t>(b)];
-  });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return strides[static_cast<size_t>(a)] > strides[static_cast<size_t>(b)]; });
   inverse.resize(rank);
   bool moved = false;
   for (size_t i = 0; i < rank; ++i) {

@@ -3,8 +3,8 @@
 #include <concepts>
 #include <functional>
 #include <vector>
-#include "functions.h"
 #include "../runtime/random.h"
+#include "functions.h"
 
 namespace sinter {
 
@@ -46,12 +46,11 @@ Tensor randn_like(const Tensor& self, TensorOptions options = {}, Loc loc = Loc:
 class TensorData {
  public:
   template <class T>
-    requires std::is_arithmetic_v<T>
-  TensorData(T value) : values_{Scalar(value)}, type_(Scalar(value).type()) {}
+  requires std::is_arithmetic_v<T> TensorData(T value) : values_{Scalar(value)}, type_(Scalar(value).type()) {}
   TensorData(Scalar value) : values_{value}, type_(value.type()) {}
   template <class T>
-    requires std::is_arithmetic_v<T>
-  TensorData(const std::vector<T>& values) : sizes_{static_cast<int64_t>(values.size())}, type_(Scalar(T()).type()) {
+  requires std::is_arithmetic_v<T> TensorData(const std::vector<T>& values)
+      : sizes_{static_cast<int64_t>(values.size())}, type_(Scalar(T()).type()) {
     for (const T v : values) values_.emplace_back(v);
   }
   TensorData(std::initializer_list<TensorData> parts);

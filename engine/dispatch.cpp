@@ -57,13 +57,15 @@ inline Tensor short_call(Op op, TensorImpl* const* in, uint64_t attr, Loc loc, u
   if (f == nullptr) return long_call<n>(op, flags, in, attr, loc);
   Event* e = f->cursor;
   const uint64_t differ = e->key ^ event_key::make(op, flags, n, ambient::word);
-  if (differ == 0 && e->attr == attr && same_operands<n>(f, e, in)) [[likely]] return f->hand_out(e);
+  if (differ == 0 && e->attr == attr && same_operands<n>(f, e, in)) [[likely]]
+    return f->hand_out(e);
   if ((differ & ~event_key::kEventBits) != 0 || e->attr != attr) return long_call<n>(op, flags, in, attr, loc);
   const bool guarded = (differ & kGuarded) == kGuarded;
   if (guarded ? !f->bind_inputs(*e, in, n) : differ != event_key::kTracked || !same_operands<n>(f, e, in))
     return long_call<n>(op, flags, in, attr, loc);
   Tensor result = differ & event_key::kTracked ? tracked_call<n>(e, op, flags, in, attr, loc) : f->hand_out(e);
-  if (f->close_is_due()) [[unlikely]] f->close_now(loc);
+  if (f->close_is_due()) [[unlikely]]
+    f->close_now(loc);
   return result;
 }
 }  // namespace

@@ -1,7 +1,7 @@
 // Eager execution: infer, allocate, run the kernel.
+#include "eager.h"
 #include <vector>
 #include "../runtime/kernels/kernel.h"
-#include "eager.h"
 
 namespace sinter {
 namespace {
@@ -9,7 +9,8 @@ namespace {
 /// Whatever bytes the storage has now: callers have settled pending operands, or are about to write them.
 TensorView view_of(TensorImpl* t) {
   if (t == nullptr) return {};
-  return {static_cast<char*>(t->storage->data) + t->offset * static_cast<int64_t>(element_size(t->dtype())), t->dtype(), t->sizes, t->strides};
+  return {static_cast<char*>(t->storage->data) + t->offset * static_cast<int64_t>(element_size(t->dtype())), t->dtype(), t->sizes,
+          t->strides};
 }
 
 /// Operands of a kernel call: on the stack for the usual few, on the heap for a long cat.
@@ -73,8 +74,8 @@ Tensor run_eager(const OpCall& call) {
   int64_t nbytes = 0;
   if (__builtin_mul_overflow(numel, static_cast<int64_t>(element_size(meta.dtype)), &nbytes))
     raise<ShapeError>("{}: the result {} needs more than 2^63 bytes", describe(call), to_string(meta.sizes));
-  Tensor result = Tensor::adopt(
-      new TensorImpl(meta.dtype, meta.sizes, meta.strides, 0, Storage::allocate(static_cast<size_t>(nbytes))));
+  Tensor result =
+      Tensor::adopt(new TensorImpl(meta.dtype, meta.sizes, meta.strides, 0, Storage::allocate(static_cast<size_t>(nbytes))));
   run_eager_into(call, result.impl());
   return result;
 }

@@ -41,8 +41,7 @@ struct TensorArg {
 struct NumberArg {
   Scalar scalar;
   template <class T>
-    requires std::is_arithmetic_v<T>
-  NumberArg(T v) : scalar(v) {}
+  requires std::is_arithmetic_v<T> NumberArg(T v) : scalar(v) {}
 };
 
 /// How a loss is reduced, with PyTorch's numbers.
@@ -82,12 +81,12 @@ Tensor silu(const Tensor& self, Loc loc = Loc::current());
 Tensor isnan(const Tensor& self, Loc loc = Loc::current());
 
 // -- pointwise, two operands: tensor and tensor, tensor and number
-#define SINTER_BINARY(name)                                                                       \
-  inline Tensor name(const Tensor& self, const Tensor& other, Loc loc = Loc::current()) {         \
-    return call2(Op::name, self, other, 0, loc);                                                  \
-  }                                                                                               \
-  inline Tensor name(const Tensor& self, Scalar other, Loc loc = Loc::current()) {                \
-    return call1s(Op::name, self, other, 0, loc, kScalarRhs);                                     \
+#define SINTER_BINARY(name)                                                               \
+  inline Tensor name(const Tensor& self, const Tensor& other, Loc loc = Loc::current()) { \
+    return call2(Op::name, self, other, 0, loc);                                          \
+  }                                                                                       \
+  inline Tensor name(const Tensor& self, Scalar other, Loc loc = Loc::current()) {        \
+    return call1s(Op::name, self, other, 0, loc, kScalarRhs);                             \
   }
 SINTER_BINARY(add)
 SINTER_BINARY(sub)
@@ -255,8 +254,8 @@ Tensor l1_loss(const Tensor& self, const Tensor& target, int64_t reduction = Red
 Tensor dropout(const Tensor& input, double p, bool train, Loc loc = Loc::current());
 
 // -- operators
-#define SINTER_OPERATOR(symbol, name)                                                                       \
-  inline Tensor operator symbol(const Tensor& a, const Arg& b) {                                            \
+#define SINTER_OPERATOR(symbol, name)                                                                                \
+  inline Tensor operator symbol(const Tensor& a, const Arg& b) {                                                     \
     return b.tensor ? call2(Op::name, a, *b.tensor, 0, b.loc) : call1s(Op::name, a, b.scalar, 0, b.loc, kScalarRhs); \
   }
 SINTER_OPERATOR(+, add)
@@ -270,11 +269,10 @@ SINTER_OPERATOR(>, gt)
 SINTER_OPERATOR(>=, ge)
 #undef SINTER_OPERATOR
 // A number on the left: commuting operators swap, the others carry the number as first operand.
-#define SINTER_OPERATOR_LEFT(symbol, name, flag)                        \
-  template <class T>                                                    \
-    requires std::is_arithmetic_v<T>                                    \
-  Tensor operator symbol(T a, const TensorArg& b) {                     \
-    return call1s(Op::name, b.tensor, Scalar(a), 0, b.loc, flag);       \
+#define SINTER_OPERATOR_LEFT(symbol, name, flag)                                     \
+  template <class T>                                                                 \
+  requires std::is_arithmetic_v<T> Tensor operator symbol(T a, const TensorArg& b) { \
+    return call1s(Op::name, b.tensor, Scalar(a), 0, b.loc, flag);                    \
   }
 SINTER_OPERATOR_LEFT(+, add, kScalarRhs)
 SINTER_OPERATOR_LEFT(-, sub, kScalarLhs)
@@ -287,10 +285,10 @@ SINTER_OPERATOR_LEFT(>, lt, kScalarRhs)
 SINTER_OPERATOR_LEFT(>=, le, kScalarRhs)
 #undef SINTER_OPERATOR_LEFT
 // C++20 also tries == and != with swapped operands: both sides convert, so that the written order wins.
-#define SINTER_OPERATOR_EQUAL(symbol, name)                                                                      \
-  inline Tensor operator symbol(const TensorArg& a, const Arg& b) { return operator_##name(a.tensor, b); }       \
-  inline Tensor operator symbol(const NumberArg& a, const TensorArg& b) {                                        \
-    return call1s(Op::name, b.tensor, a.scalar, 0, b.loc, kScalarRhs);                                           \
+#define SINTER_OPERATOR_EQUAL(symbol, name)                                                                \
+  inline Tensor operator symbol(const TensorArg& a, const Arg& b) { return operator_##name(a.tensor, b); } \
+  inline Tensor operator symbol(const NumberArg& a, const TensorArg& b) {                                  \
+    return call1s(Op::name, b.tensor, a.scalar, 0, b.loc, kScalarRhs);                                     \
   }
 inline Tensor operator_eq(const Tensor& a, const Arg& b) {
   return b.tensor ? call2(Op::eq, a, *b.tensor, 0, b.loc) : call1s(Op::eq, a, b.scalar, 0, b.loc, kScalarRhs);
@@ -301,11 +299,11 @@ inline Tensor operator_ne(const Tensor& a, const Arg& b) {
 SINTER_OPERATOR_EQUAL(==, eq)
 SINTER_OPERATOR_EQUAL(!=, ne)
 #undef SINTER_OPERATOR_EQUAL
-#define SINTER_OPERATOR_ASSIGN(symbol, name)                                                                     \
-  inline Tensor& operator symbol(Tensor& a, const Arg& b) {                                                      \
-    b.tensor ? call2(Op::name, a, *b.tensor, 0, b.loc, kInplace)                                                 \
-             : call1s(Op::name, a, b.scalar, 0, b.loc, static_cast<uint8_t>(kScalarRhs | kInplace));             \
-    return a;                                                                                                    \
+#define SINTER_OPERATOR_ASSIGN(symbol, name)                                                         \
+  inline Tensor& operator symbol(Tensor& a, const Arg& b) {                                          \
+    b.tensor ? call2(Op::name, a, *b.tensor, 0, b.loc, kInplace)                                     \
+             : call1s(Op::name, a, b.scalar, 0, b.loc, static_cast<uint8_t>(kScalarRhs | kInplace)); \
+    return a;                                                                                        \
   }
 SINTER_OPERATOR_ASSIGN(+=, add)
 SINTER_OPERATOR_ASSIGN(-=, sub)

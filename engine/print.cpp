@@ -13,7 +13,8 @@ namespace {
 
 constexpr int kLineWidth = 80;
 
-template <class T> void collect_as(const Tensor& t, Loc loc, std::vector<double>& out) {
+template <class T>
+void collect_as(const Tensor& t, Loc loc, std::vector<double>& out) {
   const T* base = t.const_data_ptr<T>(loc);
   const IntArrayRef sizes = t.sizes(), strides = t.strides();
   const size_t rank = sizes.size();
@@ -36,10 +37,18 @@ template <class T> void collect_as(const Tensor& t, Loc loc, std::vector<double>
 std::vector<double> collect(const Tensor& t, Loc loc) {
   std::vector<double> values;
   switch (t.dtype()) {
-    case kBool: collect_as<bool>(t, loc, values); break;
-    case kLong: collect_as<int64_t>(t, loc, values); break;
-    case kFloat: collect_as<float>(t, loc, values); break;
-    default: collect_as<double>(t, loc, values); break;
+    case kBool:
+      collect_as<bool>(t, loc, values);
+      break;
+    case kLong:
+      collect_as<int64_t>(t, loc, values);
+      break;
+    case kFloat:
+      collect_as<float>(t, loc, values);
+      break;
+    default:
+      collect_as<double>(t, loc, values);
+      break;
   }
   return values;
 }

@@ -45,10 +45,14 @@ Scalar Tensor::item(Loc loc) const {
                       to_string(p->sizes), p->numel);
   const void* at = const_data(ScalarType::Undefined, loc);
   switch (p->dtype()) {
-    case kBool: return *static_cast<const uint8_t*>(at) != 0;
-    case kLong: return *static_cast<const int64_t*>(at);
-    case kFloat: return *static_cast<const float*>(at);
-    default: return *static_cast<const double*>(at);
+    case kBool:
+      return *static_cast<const uint8_t*>(at) != 0;
+    case kLong:
+      return *static_cast<const int64_t*>(at);
+    case kFloat:
+      return *static_cast<const float*>(at);
+    default:
+      return *static_cast<const double*>(at);
   }
 }
 

@@ -23,8 +23,16 @@ struct TensorOptions {
   bool requires_grad_ = false;
   constexpr TensorOptions() = default;
   constexpr TensorOptions(ScalarType t) : dtype_(t) {}
-  constexpr TensorOptions dtype(ScalarType t) const { auto o = *this; o.dtype_ = t; return o; }
-  constexpr TensorOptions requires_grad(bool on = true) const { auto o = *this; o.requires_grad_ = on; return o; }
+  constexpr TensorOptions dtype(ScalarType t) const {
+    auto o = *this;
+    o.dtype_ = t;
+    return o;
+  }
+  constexpr TensorOptions requires_grad(bool on = true) const {
+    auto o = *this;
+    o.requires_grad_ = on;
+    return o;
+  }
 };
 constexpr TensorOptions dtype(ScalarType t) { return TensorOptions(t); }
 
@@ -32,16 +40,33 @@ constexpr TensorOptions dtype(ScalarType t) { return TensorOptions(t); }
 class Tensor {
  public:
   Tensor() : impl_(nullptr) {}
-  Tensor(const Tensor& o) : impl_(o.impl_) { if (impl_) impl_->retain(); }
+  Tensor(const Tensor& o) : impl_(o.impl_) {
+    if (impl_) impl_->retain();
+  }
   Tensor(Tensor&& o) noexcept : impl_(std::exchange(o.impl_, nullptr)) {}
-  Tensor& operator=(const Tensor& o) { Tensor(o).swap(*this); return *this; }
-  Tensor& operator=(Tensor&& o) noexcept { Tensor(std::move(o)).swap(*this); return *this; }
-  ~Tensor() { if (impl_) impl_->release(); }
+  Tensor& operator=(const Tensor& o) {
+    Tensor(o).swap(*this);
+    return *this;
+  }
+  Tensor& operator=(Tensor&& o) noexcept {
+    Tensor(std::move(o)).swap(*this);
+    return *this;
+  }
+  ~Tensor() {
+    if (impl_) impl_->release();
+  }
   void swap(Tensor& o) noexcept { std::swap(impl_, o.impl_); }
 
   /// Takes over a reference / adds one.
-  static Tensor adopt(TensorImpl* p) { Tensor t; t.impl_ = p; return t; }
-  static Tensor share(TensorImpl* p) { if (p) p->retain(); return adopt(p); }
+  static Tensor adopt(TensorImpl* p) {
+    Tensor t;
+    t.impl_ = p;
+    return t;
+  }
+  static Tensor share(TensorImpl* p) {
+    if (p) p->retain();
+    return adopt(p);
+  }
   TensorImpl* impl() const { return impl_; }
   TensorImpl* release_impl() { return std::exchange(impl_, nullptr); }
 
@@ -69,13 +94,20 @@ class Tensor {
   // -- reads of values; a break inside a frame
   /// The only element as a C++ number. @throws ShapeError unless numel() == 1.
   Scalar item(Loc loc = Loc::current()) const;
-  template <class T> T item(Loc loc = Loc::current()) const { return item(loc).to<T>(); }
+  template <class T>
+  T item(Loc loc = Loc::current()) const {
+    return item(loc).to<T>();
+  }
   /// Address of the first element for reading. A break when the value is pending.
-  template <class T> const T* const_data_ptr(Loc loc = Loc::current()) const {
+  template <class T>
+  const T* const_data_ptr(Loc loc = Loc::current()) const {
     return static_cast<const T*>(const_data(CppType<T>::value, loc));
   }
   /// Address of the first element. Always a break inside a frame: what is written through it must be ordered.
-  template <class T> T* data_ptr(Loc loc = Loc::current()) const { return static_cast<T*>(mutable_data(CppType<T>::value, loc)); }
+  template <class T>
+  T* data_ptr(Loc loc = Loc::current()) const {
+    return static_cast<T*>(mutable_data(CppType<T>::value, loc));
+  }
   void* data_ptr(Loc loc = Loc::current()) const { return mutable_data(ScalarType::Undefined, loc); }
 
   // -- autograd (engine/autograd)
@@ -91,11 +123,14 @@ class Tensor {
 
   /// Calls `hook` with each gradient of this tensor as it becomes known; a hook that returns a (defined) tensor replaces it.
   /// Returns the number for remove_hook. @throws AutogradError when the tensor does not require grad.
-  template <class F> unsigned register_hook(F hook) const {
+  template <class F>
+  unsigned register_hook(F hook) const {
     if constexpr (std::is_void_v<std::invoke_result_t<F&, const Tensor&>>)
-      return add_hook([hook = std::move(hook)](const Tensor& g) mutable { hook(g); return Tensor(); });
-    else
-      return add_hook([hook = std::move(hook)](const Tensor& g) mutable { return Tensor(hook(g)); });
+      return add_hook([hook = std::move(hook)](const Tensor& g) mutable {
+        hook(g);
+        return Tensor();
+      });
+    else return add_hook([hook = std::move(hook)](const Tensor& g) mutable { return Tensor(hook(g)); });
   }
   void remove_hook(unsigned pos) const;
   /// Keeps the gradient of a tensor that is no leaf in grad().
@@ -111,7 +146,8 @@ class Tensor {
 
  private:
   TensorImpl* get() const {
-    if (!impl_) [[unlikely]] undefined_error();
+    if (!impl_) [[unlikely]]
+      undefined_error();
     return impl_;
   }
   [[noreturn]] static void undefined_error();
@@ -128,8 +164,7 @@ struct Arg {
   Loc loc;
   Arg(const Tensor& t, Loc l = Loc::current()) : tensor(&t), loc(l) {}
   template <class T>
-    requires std::is_arithmetic_v<T>
-  Arg(T v, Loc l = Loc::current()) : scalar(v), loc(l) {}
+  requires std::is_arithmetic_v<T> Arg(T v, Loc l = Loc::current()) : scalar(v), loc(l) {}
   Arg(const Scalar& v, Loc l = Loc::current()) : scalar(v), loc(l) {}
 };
 

@@ -12,8 +12,8 @@ namespace sinter {
 namespace {
 
 constexpr size_t kAlign = 64;
-constexpr size_t kLargest = size_t{1} << 46;      // beyond any machine: refused before the system is asked
-constexpr size_t kSmallLimit = size_t{1} << 16;   // below: thread-local lists
+constexpr size_t kLargest = size_t{1} << 46;     // beyond any machine: refused before the system is asked
+constexpr size_t kSmallLimit = size_t{1} << 16;  // below: thread-local lists
 constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kMostCachedLarge = size_t{1} << 30;
 
@@ -94,7 +94,8 @@ void* allocate_large(size_t rounded, int cls) {
 }
 
 bool allocation_must_fail() {
-  if (g_fail_countdown.load(std::memory_order_relaxed) == 0) [[likely]] return false;
+  if (g_fail_countdown.load(std::memory_order_relaxed) == 0) [[likely]]
+    return false;
   return g_fail_countdown.fetch_sub(1) == 1;
 }
 

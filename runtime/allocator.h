@@ -13,7 +13,9 @@ void free_bytes(void* p, size_t nbytes) noexcept;
 void release_cached_memory();
 
 /// Bytes of large blocks kept for reuse by the process; bytes allocated by this thread since it started.
-struct MemoryStats { int64_t bytes_cached, thread_bytes_allocated; };
+struct MemoryStats {
+  int64_t bytes_cached, thread_bytes_allocated;
+};
 MemoryStats memory_stats();
 /// Bytes allocated by this thread since it started (a frame's byte budget compares two readings).
 int64_t thread_allocated_bytes();

@@ -45,10 +45,23 @@ struct PromotionState {
   ScalarType result(ScalarType default_dtype) const;
 };
 
-template <class T> struct CppType;  // C++ element type -> ScalarType
-template <> struct CppType<bool> { static constexpr ScalarType value = ScalarType::Bool; };
-template <> struct CppType<int64_t> { static constexpr ScalarType value = ScalarType::Long; };
-template <> struct CppType<float> { static constexpr ScalarType value = ScalarType::Float; };
-template <> struct CppType<double> { static constexpr ScalarType value = ScalarType::Double; };
+template <class T>
+struct CppType;  // C++ element type -> ScalarType
+template <>
+struct CppType<bool> {
+  static constexpr ScalarType value = ScalarType::Bool;
+};
+template <>
+struct CppType<int64_t> {
+  static constexpr ScalarType value = ScalarType::Long;
+};
+template <>
+struct CppType<float> {
+  static constexpr ScalarType value = ScalarType::Float;
+};
+template <>
+struct CppType<double> {
+  static constexpr ScalarType value = ScalarType::Double;
+};
 
 }  // namespace sinter

@@ -12,27 +12,51 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 /// Shapes or ranks do not fit (also size products beyond 2^63).
-class ShapeError : public Error { using Error::Error; };
+class ShapeError : public Error {
+  using Error::Error;
+};
 /// The operator does not take this dtype, or two dtypes do not fit.
-class DtypeError : public Error { using Error::Error; };
+class DtypeError : public Error {
+  using Error::Error;
+};
 /// A dimension or an index is out of range.
-class IndexError : public Error { using Error::Error; };
+class IndexError : public Error {
+  using Error::Error;
+};
 /// A value is not allowed (negative step, target out of range, integer division by zero, a bad option).
-class ValueError : public Error { using Error::Error; };
+class ValueError : public Error {
+  using Error::Error;
+};
 /// A wrong use of autograd: backward twice, a saved tensor that was changed, no grad_fn.
-class AutogradError : public Error { using Error::Error; };
+class AutogradError : public Error {
+  using Error::Error;
+};
 /// Memory could not be had.
-class OutOfMemoryError : public Error { using Error::Error; };
+class OutOfMemoryError : public Error {
+  using Error::Error;
+};
 /// A value is pending in another thread's frame.
-class ForeignThreadError : public Error { using Error::Error; };
+class ForeignThreadError : public Error {
+  using Error::Error;
+};
 /// Something outside the frame wrote an input between the operator that read it and the region's close.
-class ConcurrentWriteError : public Error { using Error::Error; };
+class ConcurrentWriteError : public Error {
+  using Error::Error;
+};
 /// compile(): a break under fullgraph, a recompile under fail_on_recompile, the limit under fail_on_recompile_limit.
-class CompileError : public Error { using Error::Error; };
-class GraphBreakError : public CompileError { using CompileError::CompileError; };
-class RecompileError : public CompileError { using CompileError::CompileError; };
+class CompileError : public Error {
+  using Error::Error;
+};
+class GraphBreakError : public CompileError {
+  using CompileError::CompileError;
+};
+class RecompileError : public CompileError {
+  using CompileError::CompileError;
+};
 /// The result of a region whose program failed was read.
-class FailedRegionError : public Error { using Error::Error; };
+class FailedRegionError : public Error {
+  using Error::Error;
+};
 
 template <class E = Error, class... Args>
 [[noreturn]] void raise(fmt::format_string<Args...> text, Args&&... args) {

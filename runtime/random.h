@@ -1,8 +1,8 @@
 // Philox 4x32-10: counter-based random numbers, the same eager and compiled.
 #pragma once
 #include <cstdint>
-#include "ops/ops.h"
 #include "dtype.h"
+#include "ops/ops.h"
 
 namespace sinter {
 

@@ -12,7 +12,7 @@ class Scalar {
  public:
   constexpr Scalar() : Scalar(int64_t{0}) {}
   template <class T>
-    requires std::is_arithmetic_v<T>
+  requires std::is_arithmetic_v<T>
   constexpr Scalar(T v) {  // implicit, as c10::Scalar
     if constexpr (std::is_same_v<T, bool>) {
       type_ = ScalarType::Bool;
@@ -45,7 +45,8 @@ class Scalar {
     return d >= -9223372036854775808.0 && d < 9223372036854775808.0 ? static_cast<int64_t>(d) : INT64_MIN;
   }
   constexpr bool to_bool() const { return is_floating_point() ? to_double() != 0 : bits_ != 0; }
-  template <class T> constexpr T to() const {
+  template <class T>
+  constexpr T to() const {
     if constexpr (std::is_same_v<T, bool>) return to_bool();
     else if constexpr (std::is_integral_v<T>) return static_cast<T>(to_int64());
     else return static_cast<T>(to_double());

@@ -31,9 +31,7 @@ class IntArrayRef {
   constexpr int64_t front() const { return data_[0]; }
   constexpr int64_t back() const { return data_[size_ - 1]; }
   std::vector<int64_t> vec() const { return {begin(), end()}; }
-  friend constexpr bool operator==(IntArrayRef a, IntArrayRef b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end());
-  }
+  friend constexpr bool operator==(IntArrayRef a, IntArrayRef b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
 
  private:
   const int64_t* data_ = nullptr;

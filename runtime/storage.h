@@ -36,7 +36,8 @@ class Storage {
 
   /// The address, bringing a pending value into being first.
   void* bytes(Loc loc = {}) {
-    if (FrameBase* f = pending_in.load(std::memory_order_relaxed); f != nullptr || (flags & kFailed)) [[unlikely]] settle(loc);
+    if (FrameBase* f = pending_in.load(std::memory_order_relaxed); f != nullptr || (flags & kFailed)) [[unlikely]]
+      settle(loc);
     return data;
   }
   bool is_pending() const { return pending_in.load(std::memory_order_relaxed) != nullptr; }

@@ -32,10 +32,10 @@ struct TensorPool;  // engine/frame: owner of pooled tensors
 /// Metadata over a Storage. Intrusively counted; the count lives in `head`.
 struct TensorImpl {
   std::atomic<uint64_t> head;
-  Storage* storage = nullptr;       // owned, except while kPooled and the tensor is a view
-  int64_t offset = 0;               // in elements
+  Storage* storage = nullptr;            // owned, except while kPooled and the tensor is a view
+  int64_t offset = 0;                    // in elements
   AutogradMetaBase* autograd = nullptr;  // owned
-  TensorPool* pool = nullptr;       // set while kPooled
+  TensorPool* pool = nullptr;            // set while kPooled
   int64_t numel = 0;
   SizeVec sizes, strides;
 
@@ -52,7 +52,9 @@ struct TensorImpl {
   uint32_t count() const { return static_cast<uint32_t>(head.load(std::memory_order_acquire)); }
   bool is_contiguous() const { return sinter::is_contiguous(sizes, strides); }
   /// Address of the first element; brings a pending value into being.
-  void* data(Loc loc = {}) { return static_cast<char*>(storage->bytes(loc)) + offset * static_cast<int64_t>(element_size(dtype())); }
+  void* data(Loc loc = {}) {
+    return static_cast<char*>(storage->bytes(loc)) + offset * static_cast<int64_t>(element_size(dtype()));
+  }
 
   void retain() { head.fetch_add(1, std::memory_order_relaxed); }
   void release();
@@ -80,7 +82,8 @@ inline void TensorImpl::release() {
     }
     if (pool == this_thread_pool) {
       head.store(h - 1, std::memory_order_relaxed);
-      if (h & head::kAutograd) [[unlikely]] dispose(this);
+      if (h & head::kAutograd) [[unlikely]]
+        dispose(this);
       return;
     }
   }

@@ -92,7 +92,8 @@ TEST_CASE("fail_on_recompile throws with the reason") {
   g(ones({3}));
   WithStance stance(Stance::FailOnRecompile);
   g(ones({3}));
-  REQUIRE_THROWS_WITH(g(ones({3}, kDouble)), Catch::Contains("strict") && Catch::Contains("input 0 'x' dtype was float, now double"));
+  REQUIRE_THROWS_WITH(g(ones({3}, kDouble)),
+                      Catch::Contains("strict") && Catch::Contains("input 0 'x' dtype was float, now double"));
   g(ones({3}));
 }
 
@@ -163,7 +164,8 @@ TEST_CASE("explain tells regions, breaks, guards, live-outs") {
 }
 
 TEST_CASE("every break reason has its text") {
-  for (int b = 0; b < static_cast<int>(Break::kCount); ++b) REQUIRE(std::string(break_info(static_cast<Break>(b)).text).size() > 5);
+  for (int b = 0; b < static_cast<int>(Break::kCount); ++b)
+    REQUIRE(std::string(break_info(static_cast<Break>(b)).text).size() > 5);
 }
 
 TEST_CASE("without generated code everything is interpreted, with the same bits") {

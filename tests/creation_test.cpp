@@ -1,7 +1,7 @@
 // Creation, foreign memory, random numbers, reads of values.
-#include <catch2/catch.hpp>
-#include <algorithm>
 #include "engine/creation.h"
+#include <algorithm>
+#include <catch2/catch.hpp>
 
 using namespace sinter;
 

@@ -23,8 +23,12 @@ void same_as_eager(const Fn& f, G& g, const Make& make) {
   Args b = make();
   std::string eager_error, compiled_error;
   Tensor x, y;
-  try { x = f(a); } catch (const Error& e) { eager_error = e.what(); }
-  try { y = g(b); } catch (const Error& e) { compiled_error = e.what(); }
+  try {
+    x = f(a);
+  } catch (const Error& e) { eager_error = e.what(); }
+  try {
+    y = g(b);
+  } catch (const Error& e) { compiled_error = e.what(); }
   REQUIRE(eager_error == compiled_error);
   if (eager_error.empty()) {
     REQUIRE(same_bits(x, y));
@@ -53,7 +57,8 @@ void flip(const Fn& f, const Make& a, const Make& b, SetA set_a, SetB set_b) {
   REQUIRE(g.stats().eager_fallbacks == 0);
 }
 void flip(const Fn& f, const Make& a, const Make& b) {
-  flip(f, a, b, [] {}, [] {});
+  flip(
+      f, a, b, [] {}, [] {});
 }
 
 Tensor mix(Args& v) {
@@ -65,15 +70,41 @@ Tensor mix(Args& v) {
 }  // namespace
 
 TEST_CASE("G01 dtype") {
-  flip(mix, [] { return Args{randn({4, 3})}; }, [] { return Args{randn({4, 3}, kDouble)}; });
+  flip(
+      mix,
+      [] {
+        return Args{randn({4, 3})};
+      },
+      [] {
+        return Args{randn({4, 3}, kDouble)};
+      });
 }
 TEST_CASE("G02 rank, and undefined operands") {
-  flip(mix, [] { return Args{randn({4, 3})}; }, [] { return Args{randn({12})}; });
+  flip(
+      mix,
+      [] {
+        return Args{randn({4, 3})};
+      },
+      [] { return Args{randn({12})}; });
   const Fn linear_maybe = [](Args& v) { return linear(v[0], v[1], v.size() > 2 ? v[2] : Tensor()); };
-  flip(linear_maybe, [] { return Args{randn({4, 3}), randn({2, 3})}; }, [] { return Args{randn({4, 3}), randn({2, 3}), randn({2})}; });
+  flip(
+      linear_maybe,
+      [] {
+        return Args{randn({4, 3}), randn({2, 3})};
+      },
+      [] {
+        return Args{randn({4, 3}), randn({2, 3}), randn({2})};
+      });
 }
 TEST_CASE("G03 size") {
-  flip(mix, [] { return Args{randn({4, 3})}; }, [] { return Args{randn({4, 5})}; });
+  flip(
+      mix,
+      [] {
+        return Args{randn({4, 3})};
+      },
+      [] {
+        return Args{randn({4, 5})};
+      });
 }
 TEST_CASE("G04 a generalised size, 0 and 1 included") {
   auto g = compile(Fn(mix));
@@ -84,10 +115,24 @@ TEST_CASE("G04 a generalised size, 0 and 1 included") {
   REQUIRE(compiles(g) == seen);
 }
 TEST_CASE("G05 two dims that were equal differ") {
-  flip(mix, [] { return Args{randn({4, 1}), randn({1, 4})}; }, [] { return Args{randn({4, 1}), randn({1, 6})}; });
+  flip(
+      mix,
+      [] {
+        return Args{randn({4, 1}), randn({1, 4})};
+      },
+      [] {
+        return Args{randn({4, 1}), randn({1, 6})};
+      });
 }
 TEST_CASE("G06 stride; that of a size-1 dim is free") {
-  flip(mix, [] { return Args{randn({4, 3})}; }, [] { return Args{randn({3, 4}).t()}; });
+  flip(
+      mix,
+      [] {
+        return Args{randn({4, 3})};
+      },
+      [] {
+        return Args{randn({3, 4}).t()};
+      });
   auto g = compile([](const Tensor& x) { return x.exp(); });
   const Tensor base = randn({6, 4});
   g(base.slice(0, 0, 1));
@@ -97,9 +142,30 @@ TEST_CASE("G06 stride; that of a size-1 dim is free") {
   REQUIRE(compiles(g) <= seen + 1);
 }
 TEST_CASE("G07 expanded, transposed, sliced with a step") {
-  flip(mix, [] { return Args{randn({4, 6})}; }, [] { return Args{randn({4, 1}).expand({4, 6})}; });
-  flip(mix, [] { return Args{randn({4, 6})}; }, [] { return Args{randn({8, 6}).slice(0, 0, 8, 2)}; });
-  flip(mix, [] { return Args{randn({4, 6})}; }, [] { return Args{randn({4, 12}).slice(1, 0, 12, 2)}; });
+  flip(
+      mix,
+      [] {
+        return Args{randn({4, 6})};
+      },
+      [] {
+        return Args{randn({4, 1}).expand({4, 6})};
+      });
+  flip(
+      mix,
+      [] {
+        return Args{randn({4, 6})};
+      },
+      [] {
+        return Args{randn({8, 6}).slice(0, 0, 8, 2)};
+      });
+  flip(
+      mix,
+      [] {
+        return Args{randn({4, 6})};
+      },
+      [] {
+        return Args{randn({4, 12}).slice(1, 0, 12, 2)};
+      });
 }
 TEST_CASE("G08 storage offset is no guard") {
   auto g = compile([](const Tensor& x) { return x * 3; });
@@ -119,12 +185,31 @@ TEST_CASE("G09 base alignment down to one element") {
 }
 TEST_CASE("G14 number, rank-0 tensor, one-element tensor") {
   const Fn f = [](Args& v) { return v.size() == 1 ? v[0] * 1.5 : v[0] * v[1]; };
-  flip(f, [] { return Args{arange(4)}; }, [] { return Args{arange(4), scalar_tensor(1.5, kDouble)}; });
-  flip(f, [] { return Args{arange(4), scalar_tensor(1.5, kDouble)}; }, [] { return Args{arange(4), full({1}, 1.5, kDouble)}; });
+  flip(
+      f, [] { return Args{arange(4)}; },
+      [] {
+        return Args{arange(4), scalar_tensor(1.5, kDouble)};
+      });
+  flip(
+      f,
+      [] {
+        return Args{arange(4), scalar_tensor(1.5, kDouble)};
+      },
+      [] {
+        return Args{arange(4), full({1}, 1.5, kDouble)};
+      });
 }
 TEST_CASE("G19 distinct arguments, then the same twice") {
   const Fn f = [](Args& v) { return v[0].add_(v[1]) * v[1]; };
-  flip(f, [] { return Args{randn({4}), randn({4})}; }, [] { const Tensor x = randn({4}); return Args{x, x}; });
+  flip(
+      f,
+      [] {
+        return Args{randn({4}), randn({4})};
+      },
+      [] {
+        const Tensor x = randn({4});
+        return Args{x, x};
+      });
 }
 TEST_CASE("G20 G21 G22 separate, overlapping, overlapping elsewhere, one mutated") {
   const Fn f = [](Args& v) {
@@ -132,9 +217,18 @@ TEST_CASE("G20 G21 G22 separate, overlapping, overlapping elsewhere, one mutated
     return v[1] + v[0];
   };
   const Make apart = [] { return Args{randn({4}), randn({4})}; };
-  const Make overlap = [] { const Tensor b = randn({6}); return Args{b.slice(0, 0, 4), b.slice(0, 2, 6)}; };
-  const Make other = [] { const Tensor b = randn({6}); return Args{b.slice(0, 1, 5), b.slice(0, 2, 6)}; };
-  const Make disjoint = [] { const Tensor b = randn({8}); return Args{b.slice(0, 0, 4), b.slice(0, 4, 8)}; };
+  const Make overlap = [] {
+    const Tensor b = randn({6});
+    return Args{b.slice(0, 0, 4), b.slice(0, 2, 6)};
+  };
+  const Make other = [] {
+    const Tensor b = randn({6});
+    return Args{b.slice(0, 1, 5), b.slice(0, 2, 6)};
+  };
+  const Make disjoint = [] {
+    const Tensor b = randn({8});
+    return Args{b.slice(0, 0, 4), b.slice(0, 4, 8)};
+  };
   flip(f, apart, overlap);
   flip(f, overlap, other);
   flip(f, apart, disjoint);
@@ -145,8 +239,14 @@ TEST_CASE("G20 overlap through foreign memory") {
     v[0].add_(1);
     return v[1] * 2;
   };
-  const Make apart = [] { for (int i = 0; i < 16; ++i) memory[i] = static_cast<float>(i); return Args{from_blob(memory, {4}), from_blob(memory + 8, {4})}; };
-  const Make overlap = [] { for (int i = 0; i < 16; ++i) memory[i] = static_cast<float>(i); return Args{from_blob(memory, {4}), from_blob(memory + 2, {4})}; };
+  const Make apart = [] {
+    for (int i = 0; i < 16; ++i) memory[i] = static_cast<float>(i);
+    return Args{from_blob(memory, {4}), from_blob(memory + 8, {4})};
+  };
+  const Make overlap = [] {
+    for (int i = 0; i < 16; ++i) memory[i] = static_cast<float>(i);
+    return Args{from_blob(memory, {4}), from_blob(memory + 2, {4})};
+  };
   auto g = compile(f);
   for (int i = 0; i < 6; ++i) {
     Args a = (i & 1 ? overlap : apart)();
@@ -172,12 +272,26 @@ TEST_CASE("G23 an argument aliases a captured tensor") {
 }
 TEST_CASE("G24 parameters tied and untied") {
   const Fn f = [](Args& v) { return linear(linear(v[0], v[1]), v[2]); };
-  flip(f, [] { return Args{randn({2, 3}), randn({3, 3}), randn({3, 3})}; },
-       [] { const Tensor w = randn({3, 3}); return Args{randn({2, 3}), w, w}; });
+  flip(
+      f,
+      [] {
+        return Args{randn({2, 3}), randn({3, 3}), randn({3, 3})};
+      },
+      [] {
+        const Tensor w = randn({3, 3});
+        return Args{randn({2, 3}), w, w};
+      });
 }
 TEST_CASE("G25 a mutated argument that overlaps itself is refused as in eager") {
   const Fn f = [](Args& v) { return v[0].add_(1); };
-  flip(f, [] { return Args{randn({3, 4})}; }, [] { return Args{randn({1, 4}).expand({3, 4})}; });
+  flip(
+      f,
+      [] {
+        return Args{randn({3, 4})};
+      },
+      [] {
+        return Args{randn({1, 4}).expand({3, 4})};
+      });
 }
 TEST_CASE("G26 a[1:] = a[:-1] inside the region") {
   const Fn f = [](Args& v) {
@@ -185,7 +299,8 @@ TEST_CASE("G26 a[1:] = a[:-1] inside the region") {
     a.slice(0, 1, 5).copy_(a.slice(0, 0, 4).clone());
     return a;
   };
-  flip(f, [] { return Args{randn({5})}; }, [] { return Args{randn({5}, kDouble)}; });
+  flip(
+      f, [] { return Args{randn({5})}; }, [] { return Args{randn({5}, kDouble)}; });
 }
 TEST_CASE("G27 an output that is a view of an input or of an output") {
   auto g = compile([](const Tensor& x) {
@@ -232,14 +347,25 @@ TEST_CASE("G30 an in-place update of a captured tensor") {
 TEST_CASE("G37 grad mode") {
   const Fn f = [](Args& v) { return v[0] * v[1]; };
   const Make make = [] { return Args{randn({3}), randn({3}).set_requires_grad(true)}; };
-  const Fn no_grad = [&](Args& v) { NoGradGuard guard; return v[0] * v[1]; };
+  const Fn no_grad = [&](Args& v) {
+    NoGradGuard guard;
+    return v[0] * v[1];
+  };
   static bool off = false;
   const Fn either = [&](Args& v) { return off ? no_grad(v) : f(v); };
-  flip(either, make, make, [] { off = false; }, [] { off = true; });
+  flip(
+      either, make, make, [] { off = false; }, [] { off = true; });
 }
 TEST_CASE("G38 requires_grad of one parameter") {
   const Fn f = [](Args& v) { return linear(v[0], v[1]); };
-  flip(f, [] { return Args{randn({2, 3}), randn({4, 3}).set_requires_grad(true)}; }, [] { return Args{randn({2, 3}), randn({4, 3})}; });
+  flip(
+      f,
+      [] {
+        return Args{randn({2, 3}), randn({4, 3}).set_requires_grad(true)};
+      },
+      [] {
+        return Args{randn({2, 3}), randn({4, 3})};
+      });
 }
 
 namespace {
@@ -280,32 +406,53 @@ void flip_module(NetImpl& net, const std::function<void()>& set_a, const std::fu
 
 TEST_CASE("G39 train and eval") {
   NetImpl net;
-  flip_module(net, [&] { net.train(); }, [&] { net.eval(); });
+  flip_module(
+      net, [&] { net.train(); }, [&] { net.eval(); });
 }
 TEST_CASE("G40 the training flag of one nested child") {
   NetImpl net;
-  flip_module(net, [&] { net.drop->train(); }, [&] { net.drop->eval(); });
+  flip_module(
+      net, [&] { net.drop->train(); }, [&] { net.drop->eval(); });
 }
 TEST_CASE("G71 a module attribute read by an if") {
   NetImpl net;
   net.eval();
-  flip_module(net, [&] { net.flag = false; }, [&] { net.flag = true; });
+  flip_module(
+      net, [&] { net.flag = false; }, [&] { net.flag = true; });
 }
 TEST_CASE("G72 a submodule replaced by one of the same and of another shape") {
   NetImpl net;
   net.eval();
   const nn::Linear first = net.a, same(4, 4);
   nn::Linear no_bias(nn::LinearOptions(4, 4).bias(false));
-  flip_module(net, [&] { net.a = first; }, [&] { net.a = same; });
-  flip_module(net, [&] { net.a = first; }, [&] { net.a = no_bias; });
+  flip_module(
+      net, [&] { net.a = first; }, [&] { net.a = same; });
+  flip_module(
+      net, [&] { net.a = first; }, [&] { net.a = no_bias; });
 }
 TEST_CASE("G65 an integer argument") {
   static int64_t dim = 0;
   const Fn f = [](Args& v) { return v[0].sum(dim); };
-  flip(f, [] { return Args{randn({4, 4})}; }, [] { return Args{randn({4, 4})}; }, [] { dim = 0; }, [] { dim = 1; });
+  flip(
+      f,
+      [] {
+        return Args{randn({4, 4})};
+      },
+      [] {
+        return Args{randn({4, 4})};
+      },
+      [] { dim = 0; }, [] { dim = 1; });
   static int64_t index = 0;
   const Fn s = [](Args& v) { return v[0].select(0, index) * 2; };
-  flip(s, [] { return Args{randn({4, 4})}; }, [] { return Args{randn({4, 4})}; }, [] { index = 0; }, [] { index = 3; });
+  flip(
+      s,
+      [] {
+        return Args{randn({4, 4})};
+      },
+      [] {
+        return Args{randn({4, 4})};
+      },
+      [] { index = 0; }, [] { index = 3; });
 }
 TEST_CASE("G66 a floating argument by bits") {
   static double value = 0;
@@ -320,21 +467,27 @@ TEST_CASE("G66 a floating argument by bits") {
 TEST_CASE("G67 a value capture and a lambda's own state") {
   int calls = 0;
   auto g = compile([calls](const Tensor& x) mutable { return ++calls % 2 ? x + calls : x * calls; });
-  for (int i = 1; i < 9; ++i) REQUIRE(g(ones({2})).select(0, 0).item<float>() == (i % 2 ? 1.0f + static_cast<float>(i) : static_cast<float>(i)));
+  for (int i = 1; i < 9; ++i)
+    REQUIRE(g(ones({2})).select(0, 0).item<float>() == (i % 2 ? 1.0f + static_cast<float>(i) : static_cast<float>(i)));
 }
 namespace {
 int g_global = 0;
-struct Holder { static inline thread_local int per_thread = 0; };
+struct Holder {
+  static inline thread_local int per_thread = 0;
+};
 }  // namespace
 TEST_CASE("G68 captures by reference, globals, statics, thread-locals") {
   int local = 0;
   const Fn f = [&](Args& v) { return local + g_global + Holder::per_thread > 1 ? v[0].exp() : v[0].sin(); };
   const Make make = [] { return Args{randn({4})}; };
-  flip(f, make, make, [&] { local = 0; }, [&] { local = 5; });
+  flip(
+      f, make, make, [&] { local = 0; }, [&] { local = 5; });
   local = 0;
-  flip(f, make, make, [] { g_global = 0; }, [] { g_global = 5; });
+  flip(
+      f, make, make, [] { g_global = 0; }, [] { g_global = 5; });
   g_global = 0;
-  flip(f, make, make, [] { Holder::per_thread = 0; }, [] { Holder::per_thread = 5; });
+  flip(
+      f, make, make, [] { Holder::per_thread = 0; }, [] { Holder::per_thread = 5; });
   Holder::per_thread = 0;
 }
 TEST_CASE("G69 container length and order, optional state") {
@@ -346,15 +499,32 @@ TEST_CASE("G69 container length and order, optional state") {
     return scale ? r * *scale : r;
   };
   const Make make = [] { return Args{randn({4})}; };
-  flip(f, make, make, [&] { order = {0, 1}; }, [&] { order = {1, 0}; });
-  flip(f, make, make, [&] { order = {0, 1}; }, [&] { order = {0, 1, 2}; });
-  flip(f, make, make, [&] { scale.reset(); }, [&] { scale = 2.0; });
+  flip(
+      f, make, make,
+      [&] {
+        order = {0, 1};
+      },
+      [&] {
+        order = {1, 0};
+      });
+  flip(
+      f, make, make,
+      [&] {
+        order = {0, 1};
+      },
+      [&] {
+        order = {0, 1, 2};
+      });
+  flip(
+      f, make, make, [&] { scale.reset(); }, [&] { scale = 2.0; });
 }
 TEST_CASE("G70 a function target, an override, another object of the same type") {
   std::function<Tensor(const Tensor&)> target = [](const Tensor& t) { return t.sin(); };
   const Fn f = [&](Args& v) { return target(v[0]); };
   const Make make = [] { return Args{randn({4})}; };
-  flip(f, make, make, [&] { target = [](const Tensor& t) { return t.sin(); }; }, [&] { target = [](const Tensor& t) { return t.cos(); }; });
+  flip(
+      f, make, make, [&] { target = [](const Tensor& t) { return t.sin(); }; },
+      [&] { target = [](const Tensor& t) { return t.cos(); }; });
 }
 TEST_CASE("G76 size(i) in host arithmetic and loop bounds") {
   const Fn f = [](Args& v) {
@@ -362,11 +532,13 @@ TEST_CASE("G76 size(i) in host arithmetic and loop bounds") {
     for (int64_t i = 0; i < v[0].size(0); ++i) r = r + i;
     return r;
   };
-  flip(f, [] { return Args{randn({3})}; }, [] { return Args{randn({5})}; });
+  flip(
+      f, [] { return Args{randn({3})}; }, [] { return Args{randn({5})}; });
 }
 TEST_CASE("G77 a host branch on a value") {
   const Fn f = [](Args& v) { return v[0].sum().item<float>() > 0 ? v[0] + 1 : v[0] - 1; };
-  flip(f, [] { return Args{ones({3})}; }, [] { return Args{-ones({3})}; });
+  flip(
+      f, [] { return Args{ones({3})}; }, [] { return Args{-ones({3})}; });
 }
 TEST_CASE("G78 clock, output, counters run on each call") {
   int counter = 0;
@@ -388,15 +560,16 @@ TEST_CASE("G79 trip counts, early return, exceptions as control flow") {
     }
     try {
       if (turns == 3) throw turns;
-    } catch (int) {
-      r = r.exp();
-    }
+    } catch (int) { r = r.exp(); }
     return r + 1;
   };
   const Make make = [] { return Args{randn({4})}; };
-  flip(f, make, make, [] { turns = 2; }, [] { turns = 4; });
-  flip(f, make, make, [] { turns = 2; }, [] { turns = 8; });
-  flip(f, make, make, [] { turns = 2; }, [] { turns = 3; });
+  flip(
+      f, make, make, [] { turns = 2; }, [] { turns = 4; });
+  flip(
+      f, make, make, [] { turns = 2; }, [] { turns = 8; });
+  flip(
+      f, make, make, [] { turns = 2; }, [] { turns = 3; });
 }
 TEST_CASE("G83 an operator and host code throw in the middle") {
   static bool bad = false;
@@ -407,7 +580,8 @@ TEST_CASE("G83 an operator and host code throw in the middle") {
     return r;
   };
   const Make make = [] { return Args{randn({4})}; };
-  flip(f, make, make, [] { bad = false; }, [] { bad = true; });
+  flip(
+      f, make, make, [] { bad = false; }, [] { bad = true; });
   bad = false;
 }
 TEST_CASE("G93 the recompile limit: eager, right, counted") {
@@ -440,9 +614,9 @@ TEST_CASE("G94 reset, then the same again") {
 TEST_CASE("G95 several variants in any order") {
   const Fn f = mix;
   auto g = compile(f);
-  const std::vector<Make> makes = {
-      [] { return Args{randn({4})}; },          [] { return Args{randn({4}, kDouble)}; }, [] { return Args{randn({2, 2})}; },
-      [] { return Args{randn({2, 2}).t()}; },   [] { return Args{arange(4)}; },           [] { return Args{randn({4}), randn({4})}; }};
+  const std::vector<Make> makes = {[] { return Args{randn({4})}; },    [] { return Args{randn({4}, kDouble)}; },
+                                   [] { return Args{randn({2, 2})}; }, [] { return Args{randn({2, 2}).t()}; },
+                                   [] { return Args{arange(4)}; },     [] { return Args{randn({4}), randn({4})}; }};
   uint64_t order = 1;
   for (int i = 0; i < 60; ++i) {
     order = order * 6364136223846793005ull + 1442695040888963407ull;

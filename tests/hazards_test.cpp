@@ -97,9 +97,7 @@ TEST_CASE("try and catch around a bad index") {
     Tensor r = x * 2;
     try {
       r = index_select(r, 0, tensor({int64_t{0}, int64_t{99}}));
-    } catch (const IndexError&) {
-      r = r + 1;
-    }
+    } catch (const IndexError&) { r = r + 1; }
     return r;
   });
 }
@@ -109,9 +107,7 @@ TEST_CASE("try and catch around a bad shape costs no recompile") {
     Tensor r = x * 2;
     try {
       r = r + zeros({7});
-    } catch (const ShapeError&) {
-      r = r + 1;
-    }
+    } catch (const ShapeError&) { r = r + 1; }
     return r;
   });
   for (int i = 0; i < 5; ++i) g(randn({3, 4}));
@@ -177,9 +173,7 @@ TEST_CASE("a value pending in another thread's frame is a typed error") {
     std::thread other([&] {
       try {
         (void)pending.sum().item<float>();
-      } catch (const ForeignThreadError& e) {
-        what = e.what();
-      }
+      } catch (const ForeignThreadError& e) { what = e.what(); }
     });
     other.join();
     REQUIRE(what.find("pending") != std::string::npos);

@@ -1,8 +1,8 @@
 // infer: geometry and types from metadata alone.
+#include "runtime/ops/infer.h"
 #include <catch2/catch.hpp>
 #include <random>
 #include "engine/creation.h"
-#include "runtime/ops/infer.h"
 
 using namespace sinter;
 

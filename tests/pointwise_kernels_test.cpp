@@ -7,10 +7,10 @@
 #include <limits>
 #include <random>
 #include <vector>
+#include "pointwise_reference.h"
 #include "runtime/cpu.h"
 #include "runtime/error.h"
 #include "runtime/kernels/pointwise.h"
-#include "pointwise_reference.h"
 
 using namespace sinter;
 using pointwise_reference::close;

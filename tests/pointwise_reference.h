@@ -1,7 +1,7 @@
 // Scalar references of the pointwise rows, written apart from the kernels.
 #pragma once
-#include <catch2/catch.hpp>
 #include <bit>
+#include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdint>
 #include "runtime/ops/pointwise.h"

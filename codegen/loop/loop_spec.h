@@ -28,10 +28,10 @@ struct LoopOperand {
 struct LoopNode {
   LoopKind kind = LoopKind::Constant;
   ScalarType dtype = ScalarType::Undefined;  // of the value; Cast converts in[0] to it
-  Op op = Op::kCount;      // Compute: a pointwise operator; operands are already of the compute type
+  Op op = Op::kCount;                        // Compute: a pointwise operator; operands are already of the compute type
   ReduceKind reduce = ReduceKind::Sum;
-  int32_t index = -1;      // Load: operand; Scalar: number of the scalar; Iota: dimension
-  uint64_t bits = 0;       // Constant: bits in `dtype`; Compute pow with one operand: bits of the double exponent
+  int32_t index = -1;  // Load: operand; Scalar: number of the scalar; Iota: dimension
+  uint64_t bits = 0;   // Constant: bits in `dtype`; Compute pow with one operand: bits of the double exponent
   int8_t n_in = 0;
   int32_t in[4] = {-1, -1, -1, -1};  // add, sub: a, b[, alpha]; addcmul, addcdiv: self, t1, t2, value
   friend bool operator==(const LoopNode&, const LoopNode&) = default;

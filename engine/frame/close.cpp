@@ -167,7 +167,8 @@ void RegionRunner::renew_storages() {
 
 void Context::materialise(Storage& storage, Loc loc) {
   if (current_frame != this)
-    raise<ForeignThreadError>("a value was read that is pending in another thread's compiled call; finish that call first ({}:{})", loc.file, loc.line);
+    raise<ForeignThreadError>(
+        "a value was read that is pending in another thread's compiled call; finish that call first ({}:{})", loc.file, loc.line);
   (void)storage;
   close(Break::value_read, loc);
 }
@@ -193,7 +194,8 @@ void Context::close(Break reason, Loc loc) {
     });
   }
   bool made = false;
-  if (aliases_.size() > 1) std::sort(aliases_.begin(), aliases_.end(), [](const auto& a, const auto& b) { return a.slot < b.slot; });
+  if (aliases_.size() > 1)
+    std::sort(aliases_.begin(), aliases_.end(), [](const auto& a, const auto& b) { return a.slot < b.slot; });
   Leaf* leaf = tries_->leaf_of(last, aliases_, reason, loc, made);
   current_frame = nullptr;
   struct Restore {
@@ -218,9 +220,7 @@ void Context::close(Break reason, Loc loc) {
     record.interpreted = entry == nullptr || entry->program == nullptr;
     if (listener != nullptr) record.live_outs = name_live_outs(*leaf, runner.live());
     if (!runner.is_dead()) runner.run(entry);
-  } catch (...) {
-    failure = std::current_exception();
-  }
+  } catch (...) { failure = std::current_exception(); }
   const bool first_of_its_kind = (made || reason != leaf->reason) && reason != Break::frame_end;
   if (first_of_its_kind && log_enabled(LogTopic::Breaks)) [[unlikely]]  // where() formats
     log(LogTopic::Breaks, "graph break in {} at {}: {} ({}). The region before it has {} operators. {}", owner_->where(),
@@ -230,8 +230,8 @@ void Context::close(Break reason, Loc loc) {
   reset_region(leaf);
   if (failure) std::rethrow_exception(failure);
   if (owner_->options.fullgraph && reason != Break::frame_end && reason != Break::exception)
-    raise<GraphBreakError>("{} is compiled with fullgraph, but there is a graph break at {}:{}: {}. {}", owner_->where(), loc.file, loc.line,
-                           break_info(reason).text, break_info(reason).hint);
+    raise<GraphBreakError>("{} is compiled with fullgraph, but there is a graph break at {}:{}: {}. {}", owner_->where(),
+                           loc.file, loc.line, break_info(reason).text, break_info(reason).hint);
 }
 
 void Context::reset_region(Leaf* leaf) {
@@ -249,7 +249,8 @@ void Context::reset_region(Leaf* leaf) {
   dirty_pooled_.clear();
   close_after_call_ = false;
   bytes_at_open_ = thread_allocated_bytes();
-  if (leaf != nullptr && previous_leaf_ != nullptr && previous_leaf_->successor.load(std::memory_order_relaxed) != leaf->path.front())
+  if (leaf != nullptr && previous_leaf_ != nullptr &&
+      previous_leaf_->successor.load(std::memory_order_relaxed) != leaf->path.front())
     previous_leaf_->successor.store(leaf->path.front(), std::memory_order_relaxed);
   if (leaf != nullptr && previous_leaf_ == nullptr) entry_hint_ = leaf->path.front();
   previous_leaf_ = leaf;

@@ -25,7 +25,10 @@ struct ArgumentList {
 };
 
 template <class F>
-concept HasForward = requires(F f) { f->forward; } || requires(F f) { &std::remove_cvref_t<decltype(*f)>::forward; };
+concept HasForward = requires(F f) {
+  f->forward;
+}
+|| requires(F f) { &std::remove_cvref_t<decltype(*f)>::forward; };
 
 }  // namespace detail
 

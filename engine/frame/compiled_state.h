@@ -12,8 +12,8 @@ namespace sinter {
 
 /// compile() options, PyTorch's names.
 struct CompileOptions {
-  std::string name = {};                // in logs; default: "compiled" and the line of compile()
-  bool fullgraph = false;               // a break throws GraphBreakError
+  std::string name = {};                    // in logs; default: "compiled" and the line of compile()
+  bool fullgraph = false;                   // a break throws GraphBreakError
   std::vector<std::string> arg_names = {};  // names of the tensor arguments in messages
 };
 
@@ -26,11 +26,11 @@ Stance stance();
 
 /// Counters of one Compiled since it was made or reset.
 struct CompileStats {
-  int64_t regions_compiled = 0;   // programs compiled
-  int64_t recompiles = 0;         // of these, not the first at their entry
-  int64_t replays = 0;            // closes that ran an existing program
-  int64_t interpreted = 0;        // closes run by the interpreter
-  int64_t eager_fallbacks = 0;    // times a limit or stance sent the rest of a region to eager
+  int64_t regions_compiled = 0;  // programs compiled
+  int64_t recompiles = 0;        // of these, not the first at their entry
+  int64_t replays = 0;           // closes that ran an existing program
+  int64_t interpreted = 0;       // closes run by the interpreter
+  int64_t eager_fallbacks = 0;   // times a limit or stance sent the rest of a region to eager
 };
 
 class CompiledState : public std::enable_shared_from_this<CompiledState> {

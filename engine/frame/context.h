@@ -32,7 +32,7 @@ class BoundStorages {
   struct Entry {
     Storage* storage;
     uint32_t epoch;
-    uint32_t writes;       // the storage's write counter, as this region expects it at the close
+    uint32_t writes;  // the storage's write counter, as this region expects it at the close
     int32_t first_slot;
   };
   BoundStorages() : table_(64) {}
@@ -45,7 +45,8 @@ class BoundStorages {
   }
   /// Adds a storage that is not there.
   void insert(Storage* s, int32_t slot) {
-    if (used_.size() * 2 >= table_.size()) [[unlikely]] grow();
+    if (used_.size() * 2 >= table_.size()) [[unlikely]]
+      grow();
     size_t i = home(s);
     while (table_[i].epoch == epoch_) i = (i + 1) & mask_;
     table_[i] = {s, epoch_, s->writes.load(std::memory_order_relaxed), slot};
@@ -71,17 +72,18 @@ class Context final : public FrameBase {
   ~Context();
 
   // -- the replay path (replay.cpp); public because dispatch inlines its first compare
-  Event* cursor = nullptr;             // next expected event; never null (a sentinel that matches nothing)
-  TensorImpl** slots = nullptr;        // what each slot of the open region is
-  TensorImpl** pooled = nullptr;       // result object of each event, by event id
+  Event* cursor = nullptr;        // next expected event; never null (a sentinel that matches nothing)
+  TensorImpl** slots = nullptr;   // what each slot of the open region is
+  TensorImpl** pooled = nullptr;  // result object of each event, by event id
   int32_t n_pooled = 0;
-  Scalar* scalars = nullptr;           // value scalars of the open region
-  Event* last = nullptr;               // last event of the open region, null when it is empty
+  Scalar* scalars = nullptr;  // value scalars of the open region
+  Event* last = nullptr;      // last event of the open region, null when it is empty
 
   /// The event at the cursor matched a plain call: its result.
   Tensor hand_out(Event* e) {
     TensorImpl* p = e->id < n_pooled ? pooled[e->id] : nullptr;
-    if (p == nullptr) [[unlikely]] p = make_pooled(e);
+    if (p == nullptr) [[unlikely]]
+      p = make_pooled(e);
     p->head.store(e->head, std::memory_order_relaxed);
     slots[e->out] = p;
     last = e;
@@ -102,13 +104,16 @@ class Context final : public FrameBase {
 
   // -- frame
   void open();
-  void finish(Break reason, Loc loc);            // frame_end or exception; the context is no longer current
+  void finish(Break reason, Loc loc);  // frame_end or exception; the context is no longer current
   void close(Break reason, Loc loc);
   void materialise(Storage& storage, Loc loc) override;
-  void value_read(Loc loc) { if (eager_until_break_) resume(); (void)loc; }
+  void value_read(Loc loc) {
+    if (eager_until_break_) resume();
+    (void)loc;
+  }
   void mutable_pointer(TensorImpl* t, Loc loc);
   void borrowed_here(TensorImpl* t) { t->storage->immediate_in_frame = serial_; }
-  Graves graves;                                 // inputs dropped while the region still reads them
+  Graves graves;  // inputs dropped while the region still reads them
 
   CompiledState& owner() const { return *owner_; }
   const std::string& miss_reason() const { return miss_reason_; }
@@ -116,7 +121,7 @@ class Context final : public FrameBase {
   Region region_of(const Leaf& leaf, const std::vector<uint64_t>& live) const;
   const std::shared_ptr<Tries>& tries() const { return tries_; }
   static thread_local std::vector<CloseRecord>* listener;  // explain() on this thread
-  TensorImpl* const* arguments = nullptr;        // the call's tensor arguments, for names in reasons
+  TensorImpl* const* arguments = nullptr;                  // the call's tensor arguments, for names in reasons
   int n_arguments = 0;
   static Event kNoEvent;
 
@@ -151,10 +156,12 @@ class Context final : public FrameBase {
   int32_t known_slot(TensorImpl* t) const;
   int32_t root_of_slot(int32_t slot);
   void reserve_slots(int32_t n) {
-    if (n > slot_capacity_) [[unlikely]] grow_slots(n);
+    if (n > slot_capacity_) [[unlikely]]
+      grow_slots(n);
   }
   void reserve_scalars(int32_t n) {
-    if (n > scalar_capacity_) [[unlikely]] grow_scalars(n);
+    if (n > scalar_capacity_) [[unlikely]]
+      grow_scalars(n);
   }
   void grow_slots(int32_t n);
   void grow_scalars(int32_t n);
@@ -168,20 +175,20 @@ class Context final : public FrameBase {
   std::vector<TensorImpl*> slot_table_, pooled_table_;
   std::vector<Scalar> scalar_table_;
   BoundStorages bound_;
-  std::vector<TensorImpl*> bound_impls_;         // by input number
-  std::vector<TensorImpl*> borrowed_inputs_;     // those over foreign memory
+  std::vector<TensorImpl*> bound_impls_;      // by input number
+  std::vector<TensorImpl*> borrowed_inputs_;  // those over foreign memory
   std::vector<AliasRelation> aliases_;
   std::vector<Storage*> written_inputs_, dirty_pooled_;
-  std::vector<int32_t> held_;                    // of the region being closed; kept for its memory
-  std::vector<uint64_t> live_words_;             // of the region being closed; kept for its memory
-  std::vector<int64_t> free_ints_;               // runtime integers of the open region, in call order
-  Leaf* previous_leaf_ = nullptr;                // of the region before, in this frame
-  std::vector<Event*> recording_;                // private until the close
-  std::vector<int32_t> slot_roots_;              // while recording: owner of each slot's storage, -1 not looked up yet
-  std::vector<char> dynamic_slots_;              // while recording: the slot's sizes are generalised
-  Event* recording_base_ = nullptr;              // event (or virtual root) below which the recording grows
-  std::vector<VaryingDim> varying_;              // while recording: input dims that differ from the branch left
-  const Event* shadow_parent_ = nullptr;         // its children are the branch that recording stays aligned with
+  std::vector<int32_t> held_;             // of the region being closed; kept for its memory
+  std::vector<uint64_t> live_words_;      // of the region being closed; kept for its memory
+  std::vector<int64_t> free_ints_;        // runtime integers of the open region, in call order
+  Leaf* previous_leaf_ = nullptr;         // of the region before, in this frame
+  std::vector<Event*> recording_;         // private until the close
+  std::vector<int32_t> slot_roots_;       // while recording: owner of each slot's storage, -1 not looked up yet
+  std::vector<char> dynamic_slots_;       // while recording: the slot's sizes are generalised
+  Event* recording_base_ = nullptr;       // event (or virtual root) below which the recording grows
+  std::vector<VaryingDim> varying_;       // while recording: input dims that differ from the branch left
+  const Event* shadow_parent_ = nullptr;  // its children are the branch that recording stays aligned with
   std::string miss_reason_;
   Event* entry_hint_ = nullptr;
   int64_t bytes_at_open_ = 0;

@@ -27,7 +27,8 @@ void describe_leaf(const Leaf& leaf, const CompiledState& state, RegionExplanati
   for (const Event* e : leaf.path) {
     r.ops.push_back(fmt::format("{} ({})", op_info(static_cast<Op>(e->key & event_key::kOpMask)).name, place(e->info->loc)));
     for (const InputGuard& g : e->info->guards)
-      r.guards.push_back(fmt::format("{}, first used at {}", describe_guard(g, fmt::format("input {}", input++)), place(e->info->loc)));
+      r.guards.push_back(
+          fmt::format("{}, first used at {}", describe_guard(g, fmt::format("input {}", input++)), place(e->info->loc)));
   }
   (void)state;
   r.compile_us = leaf.compile_us;
@@ -53,7 +54,8 @@ Explanation detail::ExplainScope::finish() {
     r.interpreted = record.interpreted;
     r.compiled_now = record.compiled_now;
     r.live_outs = std::move(record.live_outs);
-    if (static_cast<size_t>(record.region) < leaves.size()) describe_leaf(*leaves[static_cast<size_t>(record.region)], impl_->state, r);
+    if (static_cast<size_t>(record.region) < leaves.size())
+      describe_leaf(*leaves[static_cast<size_t>(record.region)], impl_->state, r);
     e.op_count += static_cast<int>(r.ops.size());
     e.regions.push_back(std::move(r));
   }
@@ -71,7 +73,8 @@ void list(std::string& out, const char* title, const std::vector<std::string>& l
 }  // namespace
 
 std::string Explanation::str() const {
-  std::string out = fmt::format("Graph Count: {}\nGraph Break Count: {}\nOp Count: {}\nCall: {:.1f} us\n", graph_count, graph_break_count, op_count, call_us);
+  std::string out = fmt::format("Graph Count: {}\nGraph Break Count: {}\nOp Count: {}\nCall: {:.1f} us\n", graph_count,
+                                graph_break_count, op_count, call_us);
   for (const RegionExplanation& r : regions) {
     out += fmt::format("Region {} ({}{})\n", r.number,
                        r.interpreted ? "interpreted with eager kernels" : fmt::format("compiled in {:.0f} us", r.compile_us),

@@ -1,7 +1,7 @@
 // sinter::explain: what one call of a compiled function did.
 #pragma once
-#include <string>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 #include "compiled.h"
@@ -10,11 +10,11 @@ namespace sinter {
 
 /// One region of the explained call, in the order in which they closed.
 struct RegionExplanation {
-  int number = 0;                       // within the compiled function
-  std::vector<std::string> ops;         // "linear (model.cpp:12)"
-  std::vector<std::string> guards;      // "input 0 'x': f32[10, 5]"
-  std::vector<std::string> live_outs;   // materialised because still referenced
-  std::vector<std::string> kernels;     // program steps; empty when interpreted
+  int number = 0;                      // within the compiled function
+  std::vector<std::string> ops;        // "linear (model.cpp:12)"
+  std::vector<std::string> guards;     // "input 0 'x': f32[10, 5]"
+  std::vector<std::string> live_outs;  // materialised because still referenced
+  std::vector<std::string> kernels;    // program steps; empty when interpreted
   std::string break_name, break_text, hint;
   Loc break_loc;
   bool interpreted = false, compiled_now = false;

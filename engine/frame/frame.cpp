@@ -36,7 +36,8 @@ struct Contexts {
 
   Context* find(const std::shared_ptr<CompiledState>& state) {
     const uint64_t generation = state->generation();
-    if (last_id == state->id && last_generation == generation) [[likely]] return last;
+    if (last_id == state->id && last_generation == generation) [[likely]]
+      return last;
     return look_up(state, generation);
   }
   Context* look_up(const std::shared_ptr<CompiledState>& state, uint64_t generation) {
@@ -146,7 +147,8 @@ void set_stance(const std::string& name) {
   if (name == "force_eager") return set_stance(Stance::ForceEager);
   if (name == "eager_on_recompile") return set_stance(Stance::EagerOnRecompile);
   if (name == "fail_on_recompile") return set_stance(Stance::FailOnRecompile);
-  raise<ValueError>("set_stance: unknown stance '{}', expected default, force_eager, eager_on_recompile or fail_on_recompile", name);
+  raise<ValueError>("set_stance: unknown stance '{}', expected default, force_eager, eager_on_recompile or fail_on_recompile",
+                    name);
 }
 
 void graph_break(Loc loc) {

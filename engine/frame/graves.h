@@ -1,9 +1,9 @@
 // Inputs that lost their last handle while a region still reads them.
 //
 // Binding an input takes no reference: a locked instruction per input would double its cost. Instead a tensor that was
-// ever bound (head::kBound) is not destroyed at count 0 while a frame that may have bound it is open: it is buried in that frame's
-// graves and destroyed when the region closes. Whoever drops the last handle has, through the counter, seen the opening of
-// every frame that bound the tensor.
+// ever bound (head::kBound) is not destroyed at count 0 while a frame that may have bound it is open: it is buried in that
+// frame's graves and destroyed when the region closes. Whoever drops the last handle has, through the counter, seen the opening
+// of every frame that bound the tensor.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -24,7 +24,8 @@ class Graves {
   }
   /// Destroys what no other open frame may need; called when the region has been closed.
   void empty(Context& self) {
-    if (!vacant_.load(std::memory_order_relaxed)) [[unlikely]] clear(self);
+    if (!vacant_.load(std::memory_order_relaxed)) [[unlikely]]
+      clear(self);
   }
   static void enroll(Context* c);
   static void leave(Context* c);

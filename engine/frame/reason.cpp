@@ -9,10 +9,12 @@ namespace {
 std::string guard_difference(const InputGuard& g, TensorImpl* t, const std::string& name) {
   const uint64_t now = t->head.load(std::memory_order_relaxed) & (head::kGuardMask | head::kPooled);
   const auto dtype_of = [](uint64_t h) { return dtype_name(static_cast<ScalarType>((h >> head::kDtypeShift) & 0xff)); };
-  if ((now ^ g.head) & (0xffull << head::kDtypeShift)) return fmt::format("{} dtype was {}, now {}", name, dtype_of(g.head), dtype_of(now));
+  if ((now ^ g.head) & (0xffull << head::kDtypeShift))
+    return fmt::format("{} dtype was {}, now {}", name, dtype_of(g.head), dtype_of(now));
   if (g.sizes.size() != t->sizes.size()) return fmt::format("{} rank was {}, now {}", name, g.sizes.size(), t->sizes.size());
   if ((now ^ g.head) & head::kRequiresGrad)
-    return fmt::format("{} requires_grad was {}, now {}", name, (g.head & head::kRequiresGrad) != 0, (now & head::kRequiresGrad) != 0);
+    return fmt::format("{} requires_grad was {}, now {}", name, (g.head & head::kRequiresGrad) != 0,
+                       (now & head::kRequiresGrad) != 0);
   if ((now ^ g.head) & head::kPooled) return fmt::format("{} was made outside the frame, now by an operator in it", name);
   if (now != g.head) return fmt::format("{} kind changed (wrapped number or inference tensor)", name);
   for (size_t d = 0; d < g.sizes.size(); ++d)
@@ -26,7 +28,8 @@ std::string guard_difference(const InputGuard& g, TensorImpl* t, const std::stri
 std::string event_difference(const Event& e, const OpCall& c, uint64_t key, const Context& context) {
   const uint64_t differ = (e.key & ~event_key::kEventBits) ^ key;
   const auto op = static_cast<Op>(e.key & event_key::kOpMask);
-  if (op != c.op) return fmt::format("expected {} ({}), got {} ({})", op_info(op).name, place(e.info->loc), op_info(c.op).name, place(c.loc));
+  if (op != c.op)
+    return fmt::format("expected {} ({}), got {} ({})", op_info(op).name, place(e.info->loc), op_info(c.op).name, place(c.loc));
   const std::string at = fmt::format("{} ({})", op_info(c.op).name, place(c.loc));
   if (differ >> 32) {
     const auto bits = static_cast<uint32_t>(differ >> 32);
@@ -43,7 +46,8 @@ std::string event_difference(const Event& e, const OpCall& c, uint64_t key, cons
   int32_t input = e.info->n_inputs_after - static_cast<int32_t>(e.info->guards.size());
   for (int i = 0; i < c.n_in && i < static_cast<int>(e.info->in.size()); ++i) {
     const int32_t s = e.info->in[static_cast<size_t>(i)];
-    if ((s < 0) != (c.in[i] == nullptr)) return fmt::format("{}: operand {} was {}, now {}", at, i, s < 0 ? "undefined" : "given", s < 0 ? "given" : "undefined");
+    if ((s < 0) != (c.in[i] == nullptr))
+      return fmt::format("{}: operand {} was {}, now {}", at, i, s < 0 ? "undefined" : "given", s < 0 ? "given" : "undefined");
     if (s < 0) continue;
     if (next_guard < e.info->guards.size() && e.info->guards[next_guard].operand == i) {
       const InputGuard& g = e.info->guards[next_guard++];
@@ -70,11 +74,14 @@ std::string name_input(TensorImpl* t, int32_t input_number, const Context& conte
 }
 
 std::string explain_miss(const OpCall& c, uint64_t key, const Event* first, const Event* last, const Context& context) {
-  if (first == nullptr) return last == nullptr ? "first call" : fmt::format("the region went on with {} ({})", op_info(c.op).name, place(c.loc));
+  if (first == nullptr)
+    return last == nullptr ? "first call" : fmt::format("the region went on with {} ({})", op_info(c.op).name, place(c.loc));
   // The alternative that agrees longest tells most: the same operator rather than another, the newest of these.
   const Event* best = first;
   for (const Event* e = first; e != nullptr; e = e->info->sibling.load(std::memory_order_acquire))
-    if (((e->key ^ key) & event_key::kOpMask) == 0 && (e->info->loc.line == c.loc.line || ((best->key ^ key) & event_key::kOpMask) != 0)) best = e;
+    if (((e->key ^ key) & event_key::kOpMask) == 0 &&
+        (e->info->loc.line == c.loc.line || ((best->key ^ key) & event_key::kOpMask) != 0))
+      best = e;
   return event_difference(*best, c, key, context);
 }
 
@@ -82,8 +89,8 @@ std::string describe_guard(const InputGuard& g, const std::string& name) {
   std::string shape = "[";
   for (size_t d = 0; d < g.sizes.size(); ++d)
     shape += (d ? ", " : "") + (g.free_dims >> d & 1 ? std::string("*") : std::to_string(g.sizes[d]));
-  return fmt::format("{}: {}{}]{}{}", name, dtype_short_name(static_cast<ScalarType>((g.head >> head::kDtypeShift) & 0xff)), shape,
-                     is_contiguous(g.sizes, g.strides) ? "" : " strides " + to_string(g.strides),
+  return fmt::format("{}: {}{}]{}{}", name, dtype_short_name(static_cast<ScalarType>((g.head >> head::kDtypeShift) & 0xff)),
+                     shape, is_contiguous(g.sizes, g.strides) ? "" : " strides " + to_string(g.strides),
                      g.head & head::kRequiresGrad ? " requires_grad" : "");
 }
 

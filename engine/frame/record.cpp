@@ -18,9 +18,16 @@ bool Context::refused(Entry& entry, const OpCall& c) {
   const bool all = accumulated_variants.load() >= env().accumulated_recompile_limit;
   if (!own && !all && tries_->event_count() < env().node_limit) return false;
   const std::string text = fmt::format(
-      "{} hit {} ({})\n   function: {}\n   last reason: {}\n   The rest of this region runs eager. SINTER_LOGS=recompiles shows every reason.",
-      op_info(c.op).name, own ? "recompile_limit" : all ? "accumulated_recompile_limit" : "node_limit",
-      own ? env().recompile_limit : all ? env().accumulated_recompile_limit : env().node_limit, owner_->where(), miss_reason_);
+      "{} hit {} ({})\n   function: {}\n   last reason: {}\n   The rest of this region runs eager. SINTER_LOGS=recompiles shows "
+      "every reason.",
+      op_info(c.op).name,
+      own   ? "recompile_limit"
+      : all ? "accumulated_recompile_limit"
+            : "node_limit",
+      own   ? env().recompile_limit
+      : all ? env().accumulated_recompile_limit
+            : env().node_limit,
+      owner_->where(), miss_reason_);
   if (env().fail_on_recompile_limit) throw RecompileError(text);
   if (!entry.warned.exchange(true)) warn(text);
   return true;
@@ -58,7 +65,8 @@ Tensor Context::diverge(const OpCall& c, uint64_t key) {
   for (TensorImpl* t : c.operands()) {
     FrameBase* pending = t != nullptr ? t->storage->pending_in.load(std::memory_order_relaxed) : nullptr;
     if (pending != nullptr && pending != this)
-      raise<ForeignThreadError>("{}: an operand is pending in another thread's compiled call; finish that call first", describe(c));
+      raise<ForeignThreadError>("{}: an operand is pending in another thread's compiled call; finish that call first",
+                                describe(c));
   }
   if (recording_.empty() && !begin_recording(c, key)) return run_eager_from_here(c);
   Event* e = record(c, key, meta);
@@ -109,8 +117,8 @@ Event* Context::record(const OpCall& c, uint64_t key, const TensorMeta& meta) {
 /// Marks an event whose only care is the first use of inputs, so that its replay can go straight to the comparing.
 void Context::note_guard_only(Event* e, const OpCall& c) {
   EventInfo& info = *e->info;
-  if (info.guards.empty() || info.view || info.inplace || info.dynamic || info.close_after || c.n_scalars > 0 || !c.ints.empty() ||
-      op_info(c.op).checked || c.n_in > 3)
+  if (info.guards.empty() || info.view || info.inplace || info.dynamic || info.close_after || c.n_scalars > 0 ||
+      !c.ints.empty() || op_info(c.op).checked || c.n_in > 3)
     return;
   for (const InputGuard& g : info.guards) {
     if (g.free_dims != 0 || g.sizes.size() > SizeVec::kInline) {

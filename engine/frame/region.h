@@ -10,12 +10,12 @@ namespace sinter {
 struct RegionEvent {
   Op op;
   uint8_t flags = 0;
-  std::vector<int32_t> in;      // slots; -1 = undefined operand
+  std::vector<int32_t> in;  // slots; -1 = undefined operand
   int32_t out = -1;
   uint64_t attr = 0;
   std::vector<int64_t> ints;
   uint8_t n_scalars = 0;
-  int32_t first_scalar = 0;     // value scalars are runtime inputs, numbered through the region
+  int32_t first_scalar = 0;  // value scalars are runtime inputs, numbered through the region
   ScalarType scalar_types[kMaxScalars] = {};
   ScalarType compute = ScalarType::Undefined;  // pointwise: compute_dtype at recording
   Loc loc;
@@ -23,10 +23,10 @@ struct RegionEvent {
 
 /// What is known of each slot. Views of a slot share its `root` (the slot that owns the storage; itself if it does).
 struct RegionSlot {
-  TensorMeta meta;         // offset: relative to the start of the root's storage (inputs: as bound, relative to its first element = 0)
+  TensorMeta meta;  // offset: relative to the start of the root's storage (inputs: as bound, relative to its first element = 0)
   int32_t root = -1;
-  int32_t input = -1;      // number of the input, or -1
-  bool wrapped = false;    // a wrapped number
+  int32_t input = -1;    // number of the input, or -1
+  bool wrapped = false;  // a wrapped number
 };
 
 /// A region to compile. `live` lists root slots that are not inputs whose bytes somebody may still want after the close;
@@ -34,13 +34,13 @@ struct RegionSlot {
 struct Region {
   std::vector<RegionEvent> events;
   std::vector<RegionSlot> slots;
-  std::vector<int32_t> inputs;        // input number -> slot
-  std::vector<int32_t> live;          // ascending root slots
-  std::vector<ScalarType> scalars;    // types of the value scalars: Bool, Long or Double
+  std::vector<int32_t> inputs;      // input number -> slot
+  std::vector<int32_t> live;        // ascending root slots
+  std::vector<ScalarType> scalars;  // types of the value scalars: Bool, Long or Double
   /// Inputs that overlap another input's memory in any way, in a region that writes: the builder must not assume
   /// anything about them (the region is then run by the interpreter).
   bool overlapping_writes = false;
-  std::string name;                   // "train_step#2" for logs and dumps
+  std::string name;  // "train_step#2" for logs and dumps
 };
 
 /// Readable listing: one event per line with shapes and source lines.

@@ -98,8 +98,8 @@ bool time_to_compile(const Leaf& leaf, const Entry& entry, int seen, bool resize
 }
 }  // namespace
 
-const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vector<uint64_t>& live, std::vector<int64_t> sizes_key,
-                                   bool fresh_leaf, bool& compiled_now) {
+const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vector<uint64_t>& live,
+                                   std::vector<int64_t> sizes_key, bool fresh_leaf, bool& compiled_now) {
   Entry& entry = *leaf.end->info->entry;
   if (fresh_leaf) {
     const int nth = entry.variants.fetch_add(1) + 1;

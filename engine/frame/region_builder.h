@@ -10,7 +10,7 @@ Region build_region(const Leaf& leaf, TensorImpl* const* slots, const Scalar* sc
 
 /// The program to run for this live set and these sizes, compiled if it is time (the first variant at an entry at once,
 /// others on second sight); null: interpret this time. `fresh_leaf`: the leaf was made by this close.
-const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vector<uint64_t>& live, std::vector<int64_t> sizes_key,
-                                   bool fresh_leaf, bool& compiled_now);
+const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vector<uint64_t>& live,
+                                   std::vector<int64_t> sizes_key, bool fresh_leaf, bool& compiled_now);
 
 }  // namespace sinter

@@ -1,8 +1,8 @@
 // Verified replay: each call is compared with the recorded event; a match costs a few compares and hands out a pooled tensor.
-#include "../autograd/node.h"
-#include "../eager.h"
 #include "../../runtime/allocator.h"
 #include "../../runtime/env.h"
+#include "../autograd/node.h"
+#include "../eager.h"
 #include "compiled_state.h"
 #include "context.h"
 
@@ -44,20 +44,24 @@ void Context::bind(TensorImpl* t, int32_t slot) {
 inline void Context::bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* same) {
   Storage* s = t->storage;
   FrameBase* pending = s->pending_in.load(std::memory_order_relaxed);
-  if (pending != nullptr && pending != this) [[unlikely]] refuse_foreign(t);
-  if (!t->has(head::kBound)) [[unlikely]] t->set(head::kBound, true);
+  if (pending != nullptr && pending != this) [[unlikely]]
+    refuse_foreign(t);
+  if (!t->has(head::kBound)) [[unlikely]]
+    t->set(head::kBound, true);
   slots[slot] = t;
   bound_impls_.push_back(t);
-  if (same != nullptr || (s->flags & Storage::kBorrowed)) [[unlikely]] note_aliases(t, slot, same);
+  if (same != nullptr || (s->flags & Storage::kBorrowed)) [[unlikely]]
+    note_aliases(t, slot, same);
   if (same == nullptr) bound_.insert(s, slot);
-  if (s->immediate_in_frame == serial_) [[unlikely]] close_after_call_ = true;
+  if (s->immediate_in_frame == serial_) [[unlikely]]
+    close_after_call_ = true;
   if ((bound_impls_.size() & 31) == 0 && thread_allocated_bytes() - bytes_at_open_ > env().region_bytes) [[unlikely]]
     close_after_call_ = true;
 }
 
 void Context::refuse_foreign(TensorImpl* t) {
-  raise<ForeignThreadError>("an operand {}{} is pending in another thread's compiled call; finish that call first", dtype_name(t->dtype()),
-                            to_string(t->sizes));
+  raise<ForeignThreadError>("an operand {}{} is pending in another thread's compiled call; finish that call first",
+                            dtype_name(t->dtype()), to_string(t->sizes));
 }
 
 namespace {
@@ -105,14 +109,16 @@ Event* Context::first_candidate() const {
 /// The operand whose values a checked operator looks at; beyond the operands when it looks at none.
 static int checked_operand(const OpCall& c) {
   switch (c.op) {
-    case Op::nll_loss_backward: return 2;
+    case Op::nll_loss_backward:
+      return 2;
     case Op::div_trunc:
     case Op::floor_divide:
     case Op::remainder:
       for (const TensorImpl* t : c.operands())
         if (t != nullptr && !is_integral(t->dtype())) return c.n_in;  // only integers have a divisor to check
       return c.has(kScalarLhs) ? 0 : 1;
-    default: return 1;
+    default:
+      return 1;
   }
 }
 
@@ -135,7 +141,8 @@ Tensor Context::call(const OpCall& c) {
   }
   const uint64_t key = event_key::of(c, ambient::word);
   // A generalised event is tried after the exact ones, which have their kernels already.
-  if (cursor != &kNoEvent && !cursor->info->dynamic && matches(*cursor, key, c)) [[likely]] return commit(cursor, c);
+  if (cursor != &kNoEvent && !cursor->info->dynamic && matches(*cursor, key, c)) [[likely]]
+    return commit(cursor, c);
   for (Event* e = first_candidate(); e != nullptr; e = e->info->sibling.load(std::memory_order_acquire))
     if ((e != cursor || e->info->dynamic) && matches(*e, key, c)) return commit(e, c);
   return diverge(c, key);
@@ -235,7 +242,8 @@ TensorImpl* Context::make_pooled(Event* e) {
 
 Tensor Context::commit(Event* e, const OpCall& c) {
   const EventInfo& info = *e->info;
-  if (info.dynamic) [[unlikely]] return commit_dynamic(e, c);
+  if (info.dynamic) [[unlikely]]
+    return commit_dynamic(e, c);
   for (const InputGuard& g : info.guards) bind(c.in[g.operand], g.slot);
   for (int i = 0; i < c.n_scalars; ++i) scalars[info.first_scalar + i] = c.scalars[i];
   if (info.inplace) return finish_call(e, c, commit_inplace(e, c));
@@ -289,7 +297,8 @@ Tensor Context::commit_inplace(Event* e, const OpCall& c) {
 
 Tensor Context::finish_call(Event* e, const OpCall& c, Tensor result) {
   if (needs_node(c)) record_node(c, result);
-  if (e->info->close_after) [[unlikely]] close(Break::budget_ops, c.loc);
+  if (e->info->close_after) [[unlikely]]
+    close(Break::budget_ops, c.loc);
   else if (close_after_call_) [[unlikely]] close_now(c.loc);
   return result;
 }

@@ -6,11 +6,16 @@ namespace sinter {
 int64_t SizeExpr::value(TensorImpl* const* slots) const {
   const int64_t d = slots[slot]->sizes[static_cast<size_t>(dim)];
   switch (kind) {
-    case Kind::Plus: return d + c;
-    case Kind::Times: return d * c;
-    case Kind::Over: return d / c;
-    case Kind::Product: return d * slots[slot2]->sizes[static_cast<size_t>(dim2)];
-    case Kind::None: break;
+    case Kind::Plus:
+      return d + c;
+    case Kind::Times:
+      return d * c;
+    case Kind::Over:
+      return d / c;
+    case Kind::Product:
+      return d * slots[slot2]->sizes[static_cast<size_t>(dim2)];
+    case Kind::None:
+      break;
   }
   return 0;
 }
@@ -18,11 +23,16 @@ int64_t SizeExpr::value(TensorImpl* const* slots) const {
 std::string SizeExpr::str() const {
   const std::string d = fmt::format("s{}[{}]", slot, dim);
   switch (kind) {
-    case Kind::Plus: return c == 0 ? d : fmt::format("{} {} {}", d, c < 0 ? '-' : '+', c < 0 ? -c : c);
-    case Kind::Times: return fmt::format("{} * {}", d, c);
-    case Kind::Over: return fmt::format("{} / {}", d, c);
-    case Kind::Product: return fmt::format("{} * s{}[{}]", d, slot2, dim2);
-    case Kind::None: break;
+    case Kind::Plus:
+      return c == 0 ? d : fmt::format("{} {} {}", d, c < 0 ? '-' : '+', c < 0 ? -c : c);
+    case Kind::Times:
+      return fmt::format("{} * {}", d, c);
+    case Kind::Over:
+      return fmt::format("{} / {}", d, c);
+    case Kind::Product:
+      return fmt::format("{} * s{}[{}]", d, slot2, dim2);
+    case Kind::None:
+      break;
   }
   return "*";
 }

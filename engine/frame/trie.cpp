@@ -21,8 +21,8 @@ Event* Tries::new_event() {
 namespace {
 bool same_event(const Event& a, const Event& b) {
   const EventInfo &x = *a.info, &y = *b.info;
-  return a.key == b.key && a.attr == b.attr && a.out == b.out && x.in == y.in && x.ints == y.ints &&
-         x.free_ints == y.free_ints && x.expressions == y.expressions && x.guards == y.guards && x.dynamic == y.dynamic && x.close_after == y.close_after &&
+  return a.key == b.key && a.attr == b.attr && a.out == b.out && x.in == y.in && x.ints == y.ints && x.free_ints == y.free_ints &&
+         x.expressions == y.expressions && x.guards == y.guards && x.dynamic == y.dynamic && x.close_after == y.close_after &&
          x.root == y.root && (x.dynamic || x.meta == y.meta);
 }
 }  // namespace

@@ -19,9 +19,9 @@ struct Leaf;
 /// First use of an input by an operand: everything about the tensor that the region relies on.
 struct InputGuard {
   int32_t operand = 0, slot = 0;
-  uint64_t head = 0;         // head::kGuardMask | kPooled of the tensor
+  uint64_t head = 0;  // head::kGuardMask | kPooled of the tensor
   SizeVec sizes, strides;
-  uint64_t free_dims = 0;    // generalised: any size there (strides row-major then)
+  uint64_t free_dims = 0;  // generalised: any size there (strides row-major then)
   friend bool operator==(const InputGuard&, const InputGuard&) = default;
 };
 
@@ -36,34 +36,34 @@ struct FastGuard {
 /// The part of an event that a plain replay does not touch.
 struct EventInfo {
   Loc loc;
-  std::vector<int32_t> in;           // operand slots, -1 undefined (also for the few that Event::in holds)
+  std::vector<int32_t> in;  // operand slots, -1 undefined (also for the few that Event::in holds)
   std::vector<int64_t> ints;
-  uint64_t free_ints = 0;            // generalised: another value there, given by the expression, else any
-  std::vector<SizeExpr> expressions; // empty, or one per integer
+  uint64_t free_ints = 0;             // generalised: another value there, given by the expression, else any
+  std::vector<SizeExpr> expressions;  // empty, or one per integer
   std::vector<InputGuard> guards;
   std::vector<FastGuard> fast_guards;  // the same, when the event is kGuardOnly
-  TensorMeta meta;                   // of the result as recorded; views: offset relative to operand 0
+  TensorMeta meta;                     // of the result as recorded; views: offset relative to operand 0
   int32_t first_scalar = 0, n_scalars = 0;
   ScalarType compute = ScalarType::Undefined;
-  int32_t root = -1;                 // slot that owns the result's storage
+  int32_t root = -1;  // slot that owns the result's storage
   int32_t n_slots_after = 0, n_scalars_after = 0, n_inputs_after = 0;
   bool view = false, inplace = false, dynamic = false, close_after = false;
-  int32_t depth = 0;                 // 1 for a region's first event
+  int32_t depth = 0;  // 1 for a region's first event
   std::atomic<Event*> sibling{nullptr};
   std::atomic<Leaf*> leaf{nullptr};
   Event* parent = nullptr;
-  struct Entry* entry = nullptr;     // of the region
+  struct Entry* entry = nullptr;  // of the region
 };
 
 /// One recorded operator call, immutable once published. 64 bytes: a replayed operator touches nothing else of the trie.
 struct alignas(64) Event {
-  uint64_t key = ~0ull;              // event_key of the call, plus the bits below
+  uint64_t key = ~0ull;  // event_key of the call, plus the bits below
   int32_t in[3] = {-1, -1, -1};
   int32_t out = -1;
   uint64_t attr = 0;
-  uint64_t head = 0;                 // the result's head word: count 1, pooled, dtype, rank
-  std::atomic<Event*> next{nullptr}; // first child
-  int32_t id = -1;                   // index of the result in Context::pooled
+  uint64_t head = 0;                  // the result's head word: count 1, pooled, dtype, rank
+  std::atomic<Event*> next{nullptr};  // first child
+  int32_t id = -1;                    // index of the result in Context::pooled
   int32_t first_scalar = 0;
   EventInfo* info = nullptr;
 };
@@ -72,11 +72,11 @@ static_assert(sizeof(Event) == 64);
 namespace event_key {
 inline constexpr uint64_t kOpMask = 0x1ff;
 inline constexpr int kFlagShift = 10, kInShift = 18, kScalarShift = 21;
-inline constexpr uint64_t kMany = 7;            // operand count above 6: the real one is in the info
+inline constexpr uint64_t kMany = 7;  // operand count above 6: the real one is in the info
 inline constexpr uint64_t kHasInts = 1ull << 29;
 // Set in an event only, so that the plain compare fails and the careful path looks:
-inline constexpr uint64_t kCareful = 1ull << 30;  // first use of an input, a view, an in-place call, ...
-inline constexpr uint64_t kTracked = 1ull << 31;  // builds an autograd node
+inline constexpr uint64_t kCareful = 1ull << 30;   // first use of an input, a view, an in-place call, ...
+inline constexpr uint64_t kTracked = 1ull << 31;   // builds an autograd node
 inline constexpr uint64_t kGuardOnly = 1ull << 9;  // with kCareful: first uses of inputs are all that makes it careful
 inline constexpr uint64_t kEventBits = kCareful | kTracked | kGuardOnly;
 
@@ -101,10 +101,10 @@ struct AliasRelation {
 
 /// A program for one live set (and, in a generalised region, one assignment of sizes).
 struct ProgramEntry {
-  std::vector<int64_t> sizes_key;         // empty unless the region is generalised
-  std::vector<uint64_t> live;             // bits over Leaf::roots
-  std::vector<int32_t> live_roots;        // indices into Leaf::roots, ascending: the program's outputs
-  std::shared_ptr<const Program> program; // null: the interpreter is its program
+  std::vector<int64_t> sizes_key;          // empty unless the region is generalised
+  std::vector<uint64_t> live;              // bits over Leaf::roots
+  std::vector<int32_t> live_roots;         // indices into Leaf::roots, ascending: the program's outputs
+  std::shared_ptr<const Program> program;  // null: the interpreter is its program
   ProgramEntry* next = nullptr;
 };
 
@@ -115,20 +115,20 @@ struct Leaf {
     Event* event;
     bool view;
   };
-  int32_t number = 0;                     // region number within the Compiled, for names and logs
+  int32_t number = 0;  // region number within the Compiled, for names and logs
   Event* end = nullptr;
   std::vector<Event*> path;
-  std::vector<PooledSlot> pooled;         // results made in the region
-  std::vector<int32_t> roots;             // slots that own storage and are not inputs
-  std::vector<int32_t> inputs;            // input number -> slot
+  std::vector<PooledSlot> pooled;  // results made in the region
+  std::vector<int32_t> roots;      // slots that own storage and are not inputs
+  std::vector<int32_t> inputs;     // input number -> slot
   bool writes = false, dynamic = false;
-  std::vector<AliasRelation> aliases;     // compared only when the region writes
-  Leaf* next_variant = nullptr;           // same end, other aliases
+  std::vector<AliasRelation> aliases;  // compared only when the region writes
+  Leaf* next_variant = nullptr;        // same end, other aliases
   std::atomic<ProgramEntry*> programs{nullptr};
   std::atomic<int> seen{0};
-  std::atomic<Event*> successor{nullptr}; // first event of the region that came next, the last time
-  std::mutex compiling;                   // single flight
-  Break reason = Break::frame_end;        // of the first close
+  std::atomic<Event*> successor{nullptr};  // first event of the region that came next, the last time
+  std::mutex compiling;                    // single flight
+  Break reason = Break::frame_end;         // of the first close
   Loc reason_loc;
   double compile_us = 0;
   std::vector<std::unique_ptr<ProgramEntry>> owned;  // guarded by `compiling`

@@ -11,8 +11,7 @@ size_t extent_bytes(const char* function, ScalarType dtype, IntArrayRef sizes, I
   for (size_t i = 0; i < sizes.size(); ++i) {
     if (sizes[i] < 0)
       raise<ShapeError>("{}: Trying to create tensor with negative dimension {}: {}", function, sizes[i], to_string(sizes));
-    if (strides[i] < 0)
-      raise<ShapeError>("{}: negative strides are not supported: {}", function, to_string(strides));
+    if (strides[i] < 0) raise<ShapeError>("{}: negative strides are not supported: {}", function, to_string(strides));
     empty |= sizes[i] == 0;
     int64_t reach = 0;
     overflow |= __builtin_mul_overflow(std::max<int64_t>(sizes[i], 1) - 1, strides[i], &reach);
@@ -41,10 +40,18 @@ Tensor allocate_tensor(const char* function, ScalarType dtype, IntArrayRef sizes
 void store_element(TensorImpl* t, int64_t at, Scalar value) {
   void* p = t->storage->data;
   switch (t->dtype()) {
-    case kBool: static_cast<bool*>(p)[at] = value.to_bool(); break;
-    case kLong: static_cast<int64_t*>(p)[at] = value.to_int64(); break;
-    case kFloat: static_cast<float*>(p)[at] = static_cast<float>(value.to_double()); break;
-    default: static_cast<double*>(p)[at] = value.to_double(); break;
+    case kBool:
+      static_cast<bool*>(p)[at] = value.to_bool();
+      break;
+    case kLong:
+      static_cast<int64_t*>(p)[at] = value.to_int64();
+      break;
+    case kFloat:
+      static_cast<float*>(p)[at] = static_cast<float>(value.to_double());
+      break;
+    default:
+      static_cast<double*>(p)[at] = value.to_double();
+      break;
   }
 }
 

@@ -25,7 +25,8 @@ struct NamedCall {
 
 /// Maps a dimension to [0, rank); IndexError names the operator.
 inline int64_t wrap(Op op, const Tensor& self, int64_t dim, int64_t rank) {
-  if (dim >= 0 && dim < rank) [[likely]] return dim;
+  if (dim >= 0 && dim < rank) [[likely]]
+    return dim;
   return wrap_dim(dim, rank, NamedCall(op, self).call);
 }
 inline int64_t wrap(Op op, const Tensor& self, int64_t dim) { return wrap(op, self, dim, self.dim()); }

@@ -46,8 +46,11 @@ SizeVec batch_sizes(const Tensor& a, const Tensor& b) {
     const auto at = [&](IntArrayRef s) { return i + s.size() < sizes.size() ? 1 : s[i + s.size() - sizes.size()]; };
     const int64_t p = at(x), q = at(y);
     if (p != q && p != 1 && q != 1)
-      fail_product(a, b, fmt::format("The size of tensor a ({}) must match the size of tensor b ({}) at non-singleton "
-                                     "dimension {}", p, q, i), Op::bmm);
+      fail_product(a, b,
+                   fmt::format("The size of tensor a ({}) must match the size of tensor b ({}) at non-singleton "
+                               "dimension {}",
+                               p, q, i),
+                   Op::bmm);
     sizes[i] = p == 1 ? q : p;
   }
   return sizes;
@@ -80,7 +83,8 @@ Tensor mv(const Tensor& self, const Tensor& vec, Loc loc) {
   if (self.dim() != 2 || vec.dim() != 1)
     fail_product(self, vec, fmt::format("mv: vector + matrix @ vector expected, got 1, {}, {}", self.dim(), vec.dim()));
   if (self.size(1) != vec.size(0))
-    fail_product(self, vec, fmt::format("mv: size mismatch, got input ({}x{}), vec ({})", self.size(0), self.size(1), vec.size(0)));
+    fail_product(self, vec,
+                 fmt::format("mv: size mismatch, got input ({}x{}), vec ({})", self.size(0), self.size(1), vec.size(0)));
   return squeeze(mm(self, unsqueeze(vec, 1, loc), loc), 1, loc);
 }
 
@@ -88,16 +92,18 @@ Tensor dot(const Tensor& self, const Tensor& other, Loc loc) {
   if (self.dim() != 1 || other.dim() != 1)
     fail_product(self, other, fmt::format("dot: 1D tensors expected, but got {}D and {}D tensors", self.dim(), other.dim()));
   if (self.numel() != other.numel())
-    fail_product(self, other, fmt::format("dot: inconsistent tensor size, expected tensor [{}] and src [{}] to have the same number "
-                                          "of elements, but got {} and {} elements respectively", self.numel(), other.numel(),
-                                          self.numel(), other.numel()));
+    fail_product(self, other,
+                 fmt::format("dot: inconsistent tensor size, expected tensor [{}] and src [{}] to have the same number "
+                             "of elements, but got {} and {} elements respectively",
+                             self.numel(), other.numel(), self.numel(), other.numel()));
   return view(mm(unsqueeze(self, 0, loc), unsqueeze(other, 1, loc), loc), {}, loc);
 }
 
 Tensor matmul(const Tensor& self, const Tensor& other, Loc loc) {
   const int64_t a = self.dim(), b = other.dim();
   if (a == 0 || b == 0)
-    fail_product(self, other, fmt::format("matmul: both arguments to matmul need to be at least 1D, but they are {}D and {}D", a, b));
+    fail_product(self, other,
+                 fmt::format("matmul: both arguments to matmul need to be at least 1D, but they are {}D and {}D", a, b));
   if (a == 1 && b == 1) return dot(self, other, loc);
   if (a == 2 && b == 1) return mv(self, other, loc);
   if (a == 1 && b == 2) return squeeze(mm(unsqueeze(self, 0, loc), other, loc), 0, loc);

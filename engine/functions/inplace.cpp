@@ -3,25 +3,41 @@
 
 namespace sinter {
 
-#define INPLACE(name)                       \
-  Tensor& Tensor::name##_(Loc loc) const {  \
+#define INPLACE(name)                         \
+  Tensor& Tensor::name##_(Loc loc) const {    \
     call1(Op::name, *this, 0, loc, kInplace); \
-    return const_cast<Tensor&>(*this);      \
+    return const_cast<Tensor&>(*this);        \
   }
-INPLACE(neg) INPLACE(abs) INPLACE(exp) INPLACE(log) INPLACE(log1p) INPLACE(sqrt) INPLACE(rsqrt) INPLACE(reciprocal)
-INPLACE(sin) INPLACE(cos) INPLACE(tanh) INPLACE(sigmoid) INPLACE(erf) INPLACE(relu)
+INPLACE(neg)
+INPLACE(abs)
+INPLACE(exp)
+INPLACE(log)
+INPLACE(log1p)
+INPLACE(sqrt)
+INPLACE(rsqrt)
+INPLACE(reciprocal)
+INPLACE(sin)
+INPLACE(cos)
+INPLACE(tanh)
+INPLACE(sigmoid)
+INPLACE(erf)
+INPLACE(relu)
 #undef INPLACE
 
-#define INPLACE_BINARY(name)                                           \
-  Tensor& Tensor::name##_(const Tensor& other, Loc loc) const {        \
-    call2(Op::name, *this, other, 0, loc, kInplace);                   \
-    return const_cast<Tensor&>(*this);                                 \
-  }                                                                    \
-  Tensor& Tensor::name##_(Scalar other, Loc loc) const {               \
-    call1s(Op::name, *this, other, 0, loc, kScalarRhsInplace);         \
-    return const_cast<Tensor&>(*this);                                 \
+#define INPLACE_BINARY(name)                                    \
+  Tensor& Tensor::name##_(const Tensor& other, Loc loc) const { \
+    call2(Op::name, *this, other, 0, loc, kInplace);            \
+    return const_cast<Tensor&>(*this);                          \
+  }                                                             \
+  Tensor& Tensor::name##_(Scalar other, Loc loc) const {        \
+    call1s(Op::name, *this, other, 0, loc, kScalarRhsInplace);  \
+    return const_cast<Tensor&>(*this);                          \
   }
-INPLACE_BINARY(add) INPLACE_BINARY(sub) INPLACE_BINARY(mul) INPLACE_BINARY(div) INPLACE_BINARY(floor_divide)
+INPLACE_BINARY(add)
+INPLACE_BINARY(sub)
+INPLACE_BINARY(mul)
+INPLACE_BINARY(div)
+INPLACE_BINARY(floor_divide)
 INPLACE_BINARY(remainder)
 #undef INPLACE_BINARY
 
@@ -60,8 +76,6 @@ Tensor& Tensor::normal_(double mean, double std, Loc loc) const {
   return copy_(sinter::add(sinter::mul(randn(sizes(), dtype(), loc), std, loc), mean, loc), loc);
 }
 
-Tensor& Tensor::bernoulli_(double p, Loc loc) const {
-  return copy_(sinter::bernoulli(*this, p, loc), loc);
-}
+Tensor& Tensor::bernoulli_(double p, Loc loc) const { return copy_(sinter::bernoulli(*this, p, loc), loc); }
 
 }  // namespace sinter

@@ -7,10 +7,14 @@ namespace {
 
 Tensor reduced(const Tensor& x, int64_t reduction, Loc loc) {
   switch (reduction) {
-    case Reduction::None: return x;
-    case Reduction::Mean: return mean(x, std::nullopt, loc);
-    case Reduction::Sum: return sum(x, std::nullopt, loc);
-    default: raise<ValueError>("{} is not a valid value for reduction", reduction);
+    case Reduction::None:
+      return x;
+    case Reduction::Mean:
+      return mean(x, std::nullopt, loc);
+    case Reduction::Sum:
+      return sum(x, std::nullopt, loc);
+    default:
+      raise<ValueError>("{} is not a valid value for reduction", reduction);
   }
 }
 
@@ -21,7 +25,8 @@ void check_loss_attributes(const Tensor& self, int64_t reduction, int64_t ignore
     fail<ValueError>(NamedCall(Op::nll_loss, self).call, "ignore_index {} does not fit into 32 bits", ignore_index);
 }
 
-Tensor call_nll(const Tensor& self, const Tensor& target, const Tensor& weight, int64_t reduction, int64_t ignore_index, Loc loc) {
+Tensor call_nll(const Tensor& self, const Tensor& target, const Tensor& weight, int64_t reduction, int64_t ignore_index,
+                Loc loc) {
   check_loss_attributes(self, reduction, ignore_index);
   const uint64_t attr = loss_attr(static_cast<int>(reduction), ignore_index);
   return weight.defined() ? call3(Op::nll_loss, self, target, weight, attr, loc) : call2(Op::nll_loss, self, target, attr, loc);
@@ -89,7 +94,8 @@ Tensor smoothed_loss(const Tensor& logp, const Tensor& target, const Tensor& wei
 
 }  // namespace
 
-Tensor nll_loss(const Tensor& self, const Tensor& target, const Tensor& weight, int64_t reduction, int64_t ignore_index, Loc loc) {
+Tensor nll_loss(const Tensor& self, const Tensor& target, const Tensor& weight, int64_t reduction, int64_t ignore_index,
+                Loc loc) {
   if (self.dim() <= 2) return call_nll(self, target, weight, reduction, ignore_index, loc);
   const bool fits = target.dim() == self.dim() - 1 && target.size(0) == self.size(0) &&
                     std::equal(target.sizes().begin() + 1, target.sizes().end(), self.sizes().begin() + 2);
@@ -99,12 +105,13 @@ Tensor nll_loss(const Tensor& self, const Tensor& target, const Tensor& weight, 
     c.n_in = 2, c.in = in;
     fail<ShapeError>(c, "size mismatch (got input: {}, target: {})", to_string(self.sizes()), to_string(target.sizes()));
   }
-  const Tensor loss = call_nll(classes_last(self, loc), reshape(target, target.numel(), loc), weight, reduction, ignore_index, loc);
+  const Tensor loss =
+      call_nll(classes_last(self, loc), reshape(target, target.numel(), loc), weight, reduction, ignore_index, loc);
   return reduction == Reduction::None ? view(loss, target.sizes(), loc) : loss;
 }
 
-Tensor cross_entropy_loss(const Tensor& self, const Tensor& target, const Tensor& weight, int64_t reduction,
-                          int64_t ignore_index, double label_smoothing, Loc loc) {
+Tensor cross_entropy_loss(const Tensor& self, const Tensor& target, const Tensor& weight, int64_t reduction, int64_t ignore_index,
+                          double label_smoothing, Loc loc) {
   if (label_smoothing < 0 || label_smoothing > 1)
     fail<ValueError>(NamedCall(Op::nll_loss, self).call, "label_smoothing must be between 0.0 and 1.0. Got: {}", label_smoothing);
   check_loss_attributes(self, reduction, ignore_index);
@@ -122,11 +129,9 @@ Tensor l1_loss(const Tensor& self, const Tensor& target, int64_t reduction, Loc 
 }
 
 Tensor dropout(const Tensor& input, double p, bool train, Loc loc) {
-  if (!(p >= 0 && p <= 1))
-    raise<ValueError>("dropout probability has to be between 0 and 1, but got {}", p);
+  if (!(p >= 0 && p <= 1)) raise<ValueError>("dropout probability has to be between 0 and 1, but got {}", p);
   if (!train || p == 0 || input.numel() == 0) return input;
-  if (!is_floating(input.dtype()))
-    fail<DtypeError>(NamedCall(Op::mul, input).call, "dropout needs a floating-point input");
+  if (!is_floating(input.dtype())) fail<DtypeError>(NamedCall(Op::mul, input).call, "dropout needs a floating-point input");
   if (p == 1) return mul(input, zeros_like(input, {}, loc), loc);
   const Tensor mask = bernoulli(input, 1 - p, loc);
   return mul(input, div(mask, 1 - p, loc), loc);

@@ -5,21 +5,68 @@ namespace sinter {
 
 #define UNARY(name) \
   Tensor Tensor::name(Loc loc) const { return sinter::name(*this, loc); }
-UNARY(neg) UNARY(abs) UNARY(sign) UNARY(exp) UNARY(log) UNARY(log1p) UNARY(sqrt) UNARY(rsqrt) UNARY(reciprocal)
-UNARY(sin) UNARY(cos) UNARY(tanh) UNARY(sigmoid) UNARY(erf) UNARY(relu) UNARY(logical_not) UNARY(square) UNARY(isnan)
-UNARY(max) UNARY(min) UNARY(any) UNARY(all) UNARY(t) UNARY(squeeze) UNARY(detach) UNARY(clone) UNARY(contiguous)
+UNARY(neg)
+UNARY(abs)
+UNARY(sign)
+UNARY(exp)
+UNARY(log)
+UNARY(log1p)
+UNARY(sqrt)
+UNARY(rsqrt)
+UNARY(reciprocal)
+UNARY(sin)
+UNARY(cos)
+UNARY(tanh)
+UNARY(sigmoid)
+UNARY(erf)
+UNARY(relu)
+UNARY(logical_not)
+UNARY(square)
+UNARY(isnan)
+UNARY(max)
+UNARY(min)
+UNARY(any)
+UNARY(all)
+UNARY(t)
+UNARY(squeeze)
+UNARY(detach)
+UNARY(clone)
+UNARY(contiguous)
 #undef UNARY
 
-#define BINARY(name)                                                                             \
+#define BINARY(name) \
   Tensor Tensor::name(const Tensor& other, Loc loc) const { return sinter::name(*this, other, loc); }
-#define BINARY_SCALAR(name)                                                                      \
-  BINARY(name)                                                                                   \
+#define BINARY_SCALAR(name) \
+  BINARY(name)              \
   Tensor Tensor::name(Scalar other, Loc loc) const { return sinter::name(*this, other, loc); }
-BINARY_SCALAR(add) BINARY_SCALAR(sub) BINARY_SCALAR(mul) BINARY_SCALAR(div) BINARY_SCALAR(floor_divide)
-BINARY_SCALAR(remainder) BINARY_SCALAR(pow) BINARY_SCALAR(eq) BINARY_SCALAR(ne) BINARY_SCALAR(lt) BINARY_SCALAR(le)
-BINARY_SCALAR(gt) BINARY_SCALAR(ge)
-BINARY(minimum) BINARY(maximum) BINARY(logical_and) BINARY(logical_or) BINARY(logical_xor) BINARY(max) BINARY(min)
-BINARY(mm) BINARY(bmm) BINARY(matmul) BINARY(mv) BINARY(dot) BINARY(view_as) BINARY(reshape_as) BINARY(expand_as)
+BINARY_SCALAR(add)
+BINARY_SCALAR(sub)
+BINARY_SCALAR(mul)
+BINARY_SCALAR(div)
+BINARY_SCALAR(floor_divide)
+BINARY_SCALAR(remainder)
+BINARY_SCALAR(pow)
+BINARY_SCALAR(eq)
+BINARY_SCALAR(ne)
+BINARY_SCALAR(lt)
+BINARY_SCALAR(le)
+BINARY_SCALAR(gt)
+BINARY_SCALAR(ge)
+BINARY(minimum)
+BINARY(maximum)
+BINARY(logical_and)
+BINARY(logical_or)
+BINARY(logical_xor)
+BINARY(max)
+BINARY(min)
+BINARY(mm)
+BINARY(bmm)
+BINARY(matmul)
+BINARY(mv)
+BINARY(dot)
+BINARY(view_as)
+BINARY(reshape_as)
+BINARY(expand_as)
 #undef BINARY
 #undef BINARY_SCALAR
 
@@ -36,7 +83,9 @@ Tensor Tensor::div(Scalar o, std::optional<std::string_view> mode, Loc loc) cons
 Tensor Tensor::where(const Tensor& condition, const Tensor& other, Loc loc) const {
   return sinter::where(condition, *this, other, loc);
 }
-Tensor Tensor::masked_fill(const Tensor& mask, Scalar value, Loc loc) const { return sinter::masked_fill(*this, mask, value, loc); }
+Tensor Tensor::masked_fill(const Tensor& mask, Scalar value, Loc loc) const {
+  return sinter::masked_fill(*this, mask, value, loc);
+}
 Tensor Tensor::clamp(std::optional<Scalar> min, std::optional<Scalar> max, Loc loc) const {
   return sinter::clamp(*this, min, max, loc);
 }
@@ -62,8 +111,12 @@ Tensor Tensor::amax(IntArrayRef dim, bool keepdim, Loc loc) const { return sinte
 Tensor Tensor::amin(IntArrayRef dim, bool keepdim, Loc loc) const { return sinter::amin(*this, dim, keepdim, loc); }
 std::tuple<Tensor, Tensor> Tensor::max(int64_t dim, bool keepdim, Loc loc) const { return sinter::max(*this, dim, keepdim, loc); }
 std::tuple<Tensor, Tensor> Tensor::min(int64_t dim, bool keepdim, Loc loc) const { return sinter::min(*this, dim, keepdim, loc); }
-Tensor Tensor::argmax(std::optional<int64_t> dim, bool keepdim, Loc loc) const { return sinter::argmax(*this, dim, keepdim, loc); }
-Tensor Tensor::argmin(std::optional<int64_t> dim, bool keepdim, Loc loc) const { return sinter::argmin(*this, dim, keepdim, loc); }
+Tensor Tensor::argmax(std::optional<int64_t> dim, bool keepdim, Loc loc) const {
+  return sinter::argmax(*this, dim, keepdim, loc);
+}
+Tensor Tensor::argmin(std::optional<int64_t> dim, bool keepdim, Loc loc) const {
+  return sinter::argmin(*this, dim, keepdim, loc);
+}
 Tensor Tensor::var(bool unbiased, Loc loc) const { return sinter::var(*this, unbiased, loc); }
 Tensor Tensor::var(IntArrayRef dim, bool unbiased, bool keepdim, Loc loc) const {
   return sinter::var(*this, dim, unbiased, keepdim, loc);
@@ -102,12 +155,18 @@ Tensor Tensor::narrow(int64_t dim, int64_t start, int64_t length, Loc loc) const
 }
 Tensor Tensor::squeeze(int64_t dim, Loc loc) const { return sinter::squeeze(*this, dim, loc); }
 Tensor Tensor::unsqueeze(int64_t dim, Loc loc) const { return sinter::unsqueeze(*this, dim, loc); }
-Tensor Tensor::flatten(int64_t start_dim, int64_t end_dim, Loc loc) const { return sinter::flatten(*this, start_dim, end_dim, loc); }
-std::vector<Tensor> Tensor::split(int64_t split_size, int64_t dim, Loc loc) const { return sinter::split(*this, split_size, dim, loc); }
+Tensor Tensor::flatten(int64_t start_dim, int64_t end_dim, Loc loc) const {
+  return sinter::flatten(*this, start_dim, end_dim, loc);
+}
+std::vector<Tensor> Tensor::split(int64_t split_size, int64_t dim, Loc loc) const {
+  return sinter::split(*this, split_size, dim, loc);
+}
 std::vector<Tensor> Tensor::chunk(int64_t chunks, int64_t dim, Loc loc) const { return sinter::chunk(*this, chunks, dim, loc); }
 
 Tensor Tensor::gather(int64_t dim, const Tensor& index, Loc loc) const { return sinter::gather(*this, dim, index, loc); }
-Tensor Tensor::index_select(int64_t dim, const Tensor& index, Loc loc) const { return sinter::index_select(*this, dim, index, loc); }
+Tensor Tensor::index_select(int64_t dim, const Tensor& index, Loc loc) const {
+  return sinter::index_select(*this, dim, index, loc);
+}
 Tensor Tensor::scatter_add(int64_t dim, const Tensor& index, const Tensor& src, Loc loc) const {
   return sinter::scatter_add(*this, dim, index, src, loc);
 }

@@ -23,8 +23,7 @@ Tensor call_alpha(Op op, const Tensor& self, Scalar other, Scalar alpha, Loc loc
 }
 
 Tensor call_clamp(const Tensor& self, std::optional<Scalar> min, std::optional<Scalar> max, Loc loc, uint8_t flags) {
-  if (!min && !max)
-    fail<ValueError>(NamedCall(Op::clamp, self).call, "At least one of 'min' or 'max' must not be None");
+  if (!min && !max) fail<ValueError>(NamedCall(Op::clamp, self).call, "At least one of 'min' or 'max' must not be None");
   TensorImpl* in[] = {self.impl()};
   OpCall c{.op = Op::clamp};
   c.flags = flags, c.n_in = 1, c.in = in, c.loc = loc;
@@ -62,9 +61,13 @@ Tensor beside(const Tensor& x, Scalar s, Loc loc) {
 
 }  // namespace
 
-Tensor add(const Tensor& self, const Tensor& other, Scalar alpha, Loc loc) { return call_alpha(Op::add, self, other, alpha, loc); }
+Tensor add(const Tensor& self, const Tensor& other, Scalar alpha, Loc loc) {
+  return call_alpha(Op::add, self, other, alpha, loc);
+}
 Tensor add(const Tensor& self, Scalar other, Scalar alpha, Loc loc) { return call_alpha(Op::add, self, other, alpha, loc); }
-Tensor sub(const Tensor& self, const Tensor& other, Scalar alpha, Loc loc) { return call_alpha(Op::sub, self, other, alpha, loc); }
+Tensor sub(const Tensor& self, const Tensor& other, Scalar alpha, Loc loc) {
+  return call_alpha(Op::sub, self, other, alpha, loc);
+}
 Tensor sub(const Tensor& self, Scalar other, Scalar alpha, Loc loc) { return call_alpha(Op::sub, self, other, alpha, loc); }
 Tensor rsub(const Tensor& self, const Tensor& other, Scalar alpha, Loc loc) { return sub(other, self, alpha, loc); }
 Tensor rsub(const Tensor& self, Scalar other, Scalar alpha, Loc loc) {
@@ -184,8 +187,7 @@ Tensor to(const Tensor& self, ScalarType dtype, bool copy, Loc loc) {
 
 namespace {
 void need_bool(Op op, const Tensor& t) {
-  if (t.dtype() != kBool)
-    fail<DtypeError>(NamedCall(op, t).call, "the operators & | ^ ~ take bool tensors only");
+  if (t.dtype() != kBool) fail<DtypeError>(NamedCall(op, t).call, "the operators & | ^ ~ take bool tensors only");
 }
 Tensor logical(Op op, const Tensor& a, const TensorArg& b) {
   need_bool(op, a);

@@ -18,9 +18,7 @@ Tensor call_random(Op op, IntArrayRef sizes, ScalarType dtype, std::initializer_
   return call(c);
 }
 
-ScalarType type_of(TensorOptions options) {
-  return options.dtype_ == ScalarType::Undefined ? default_dtype() : options.dtype_;
-}
+ScalarType type_of(TensorOptions options) { return options.dtype_ == ScalarType::Undefined ? default_dtype() : options.dtype_; }
 
 Tensor finish(Tensor t, TensorOptions options, Loc loc) {
   if (options.requires_grad_) t.set_requires_grad(true, loc);
@@ -43,8 +41,7 @@ Tensor randn(IntArrayRef size, TensorOptions options, Loc loc) {
 }
 Tensor randint(int64_t high, IntArrayRef size, TensorOptions options, Loc loc) { return randint(0, high, size, options, loc); }
 Tensor randint(int64_t low, int64_t high, IntArrayRef size, TensorOptions options, Loc loc) {
-  if (low >= high)
-    raise<ValueError>("randint: random_ expects 'from' to be less than 'to', but got from={} >= to={}", low, high);
+  if (low >= high) raise<ValueError>("randint: random_ expects 'from' to be less than 'to', but got from={} >= to={}", low, high);
   return finish(call_random(Op::randint, size, type_of(options), {low, high}, loc), options, loc);
 }
 

@@ -24,8 +24,10 @@ SizeVec resolve_sizes(const Tensor& self, IntArrayRef shape) {
   if (!overflow && unknown >= 0 && known > 0 && n % known == 0) {
     sizes[static_cast<size_t>(unknown)] = n / known;
   } else if (!overflow && unknown >= 0 && known == 0 && n == 0) {
-    fail<ShapeError>(NamedCall(Op::view, self).call, "cannot reshape tensor of 0 elements into shape {} because the "
-                     "unspecified dimension size -1 can be any value and is ambiguous", to_string(shape));
+    fail<ShapeError>(NamedCall(Op::view, self).call,
+                     "cannot reshape tensor of 0 elements into shape {} because the "
+                     "unspecified dimension size -1 can be any value and is ambiguous",
+                     to_string(shape));
   } else if (overflow || unknown >= 0 || known != n) {
     fail<ShapeError>(NamedCall(Op::view, self).call, "shape '{}' is invalid for input of size {}", to_string(shape), n);
   }
@@ -45,8 +47,7 @@ Tensor view(const Tensor& self, IntArrayRef size, Loc loc) {
 
 Tensor reshape(const Tensor& self, IntArrayRef shape, Loc loc) {
   const SizeVec sizes = resolve_sizes(self, shape);
-  if (self.is_contiguous() || view_strides(self.sizes(), self.strides(), sizes))
-    return call_ints(Op::view, self, sizes, 0, loc);
+  if (self.is_contiguous() || view_strides(self.sizes(), self.strides(), sizes)) return call_ints(Op::view, self, sizes, 0, loc);
   return call_ints(Op::view, call1(Op::clone, self, 1, loc), sizes, 0, loc);
 }
 
@@ -120,7 +121,8 @@ Tensor unsqueeze(const Tensor& self, int64_t dim, Loc loc) {
 }
 
 Tensor flatten(const Tensor& self, int64_t start_dim, int64_t end_dim, Loc loc) {
-  const auto first = static_cast<size_t>(wrap(Op::view, self, start_dim)), last = static_cast<size_t>(wrap(Op::view, self, end_dim));
+  const auto first = static_cast<size_t>(wrap(Op::view, self, start_dim)),
+             last = static_cast<size_t>(wrap(Op::view, self, end_dim));
   if (first > last)
     fail<ValueError>(NamedCall(Op::view, self).call, "flatten() has invalid args: start_dim cannot come after end_dim");
   if (self.dim() == 0) return reshape(self, 1, loc);
@@ -137,8 +139,10 @@ Tensor flatten(const Tensor& self, int64_t start_dim, int64_t end_dim, Loc loc) 
 std::vector<Tensor> split(const Tensor& self, int64_t split_size, int64_t dim, Loc loc) {
   const int64_t d = wrap_dimensioned(Op::slice, self, dim), n = self.sizes()[static_cast<size_t>(d)];
   if (split_size < 0 || (split_size == 0 && n != 0))
-    fail<ValueError>(NamedCall(Op::slice, self).call, "split expects split_size be non-negative, but got split_size={} for a "
-                     "dimension of size {}", split_size, n);
+    fail<ValueError>(NamedCall(Op::slice, self).call,
+                     "split expects split_size be non-negative, but got split_size={} for a "
+                     "dimension of size {}",
+                     split_size, n);
   std::vector<Tensor> parts;
   for (int64_t at = 0; at < n; at += split_size) parts.push_back(narrow(self, d, at, std::min(split_size, n - at), loc));
   if (n == 0) parts.push_back(narrow(self, d, 0, 0, loc));

@@ -8,7 +8,8 @@ namespace sinter {
 
 namespace {
 
-template <class T> void rows(const T* in, int64_t count, int64_t n, bool max, int64_t* out) {
+template <class T>
+void rows(const T* in, int64_t count, int64_t n, bool max, int64_t* out) {
   const ReduceKernels<T>& k = reduce_kernels<T>();
   for (int64_t r = 0; r < count; ++r, in += n) {
     T best;
@@ -17,7 +18,8 @@ template <class T> void rows(const T* in, int64_t count, int64_t n, bool max, in
   }
 }
 
-template <class T> void columns(const T* in, int64_t n, int64_t inner, bool max, T* best, int64_t* out) {
+template <class T>
+void columns(const T* in, int64_t n, int64_t inner, bool max, T* best, int64_t* out) {
   for (int64_t c = 0; c < inner; ++c) {
     best[c] = in[c];
     out[c] = 0;
@@ -34,7 +36,8 @@ template <class T> void columns(const T* in, int64_t n, int64_t inner, bool max,
   }
 }
 
-template <class T> void run_typed(const KernelArgs& args) {
+template <class T>
+void run_typed(const KernelArgs& args) {
   const TensorView& x = args.in[0];
   const uint32_t dims = reduce_dims(args.attr);
   const size_t dim = dims == 0 ? 0 : static_cast<size_t>(std::countr_zero(dims));
@@ -59,10 +62,14 @@ template <class T> void run_typed(const KernelArgs& args) {
 
 void run_argreduce(const KernelArgs& args) {
   switch (args.in[0].dtype) {
-    case ScalarType::Float: return run_typed<float>(args);
-    case ScalarType::Double: return run_typed<double>(args);
-    case ScalarType::Long: return run_typed<int64_t>(args);
-    default: return run_typed<uint8_t>(args);
+    case ScalarType::Float:
+      return run_typed<float>(args);
+    case ScalarType::Double:
+      return run_typed<double>(args);
+    case ScalarType::Long:
+      return run_typed<int64_t>(args);
+    default:
+      return run_typed<uint8_t>(args);
   }
 }
 

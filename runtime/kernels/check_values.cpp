@@ -64,14 +64,20 @@ void check_values(const KernelArgs& args) {
     case Op::index_select:
     case Op::embedding:
     case Op::scatter_add:
-    case Op::index_add: return check_index_of(args);
-    case Op::embedding_dense_backward: return check_index(args, args.in[1], 0, args.ints[0]);
-    case Op::nll_loss: return check_targets(args, args.in[0], args.in[1]);
-    case Op::nll_loss_backward: return check_targets(args, args.in[1], args.in[2]);
+    case Op::index_add:
+      return check_index_of(args);
+    case Op::embedding_dense_backward:
+      return check_index(args, args.in[1], 0, args.ints[0]);
+    case Op::nll_loss:
+      return check_targets(args, args.in[0], args.in[1]);
+    case Op::nll_loss_backward:
+      return check_targets(args, args.in[1], args.in[2]);
     case Op::div_trunc:
     case Op::floor_divide:
-    case Op::remainder: return check_divisor(args);
-    default: return;
+    case Op::remainder:
+      return check_divisor(args);
+    default:
+      return;
   }
 }
 

@@ -55,10 +55,14 @@ void slice_backward(const KernelArgs& args) {
 void run_copy(const KernelArgs& args) {
   if (args.out.numel() == 0) return;
   switch (args.op) {
-    case Op::cat: return cat(args);
-    case Op::select_backward: return select_backward(args);
-    case Op::slice_backward: return slice_backward(args);
-    default: return copy_strided(args.out, args.in[0]);
+    case Op::cat:
+      return cat(args);
+    case Op::select_backward:
+      return select_backward(args);
+    case Op::slice_backward:
+      return slice_backward(args);
+    default:
+      return copy_strided(args.out, args.in[0]);
   }
 }
 

@@ -1,5 +1,5 @@
-#include "isa/gemm_kernels.h"
 #include "../cpu.h"
+#include "isa/gemm_kernels.h"
 #include "pointwise.h"
 #include "run_kernel.h"
 #include "scratch.h"
@@ -9,13 +9,21 @@ namespace sinter {
 namespace {
 
 #define SINTER_BY_LEVEL(table) isa() == Isa::Avx512 ? v4::table : isa() == Isa::Avx2 ? v3::table : v2::table
-template <class T> const GemmKernels<T>& gemm_kernels();
-template <> const GemmKernels<float>& gemm_kernels<float>() { return SINTER_BY_LEVEL(kGemmFloat); }
-template <> const GemmKernels<double>& gemm_kernels<double>() { return SINTER_BY_LEVEL(kGemmDouble); }
+template <class T>
+const GemmKernels<T>& gemm_kernels();
+template <>
+const GemmKernels<float>& gemm_kernels<float>() {
+  return SINTER_BY_LEVEL(kGemmFloat);
+}
+template <>
+const GemmKernels<double>& gemm_kernels<double>() {
+  return SINTER_BY_LEVEL(kGemmDouble);
+}
 #undef SINTER_BY_LEVEL
 
 /// Sizes and operands of one product or of a batch of equal ones.
-template <class T> struct Product {
+template <class T>
+struct Product {
   int64_t batch = 1, m = 1, n = 1, k = 1;
   MatrixRef<T> a{}, b{}, bias{};
   int64_t a_batch = 0, b_batch = 0;
@@ -23,13 +31,15 @@ template <class T> struct Product {
 };
 
 /// Both strides as the kernels take them: one is 1, or its dimension has size 1.
-template <class T> bool takes(const MatrixRef<T>& r, int64_t rows, int64_t cols) {
+template <class T>
+bool takes(const MatrixRef<T>& r, int64_t rows, int64_t cols) {
   return r.col_stride == 1 || r.row_stride == 1 || rows == 1 || cols == 1;
 }
 
 /// The last two dimensions of `v` as a matrix; copied to `scratch` when its strides do not fit. `batch` (may be null)
 /// receives the stride of the first dimension.
-template <class T> MatrixRef<T> matrix_of(const TensorView& v, Scratch& scratch, int64_t* batch) {
+template <class T>
+MatrixRef<T> matrix_of(const TensorView& v, Scratch& scratch, int64_t* batch) {
   const size_t d = v.sizes.size() - 2;
   MatrixRef<T> r{v.as<const T>(), v.strides[d], v.strides[d + 1]};
   if (batch) *batch = v.strides[0];
@@ -40,7 +50,8 @@ template <class T> MatrixRef<T> matrix_of(const TensorView& v, Scratch& scratch,
 }
 
 /// x[*, in] as a matrix of rows: by strides when its leading dimensions collapse, else copied.
-template <class T> MatrixRef<T> rows_of(const TensorView& x, Scratch& scratch) {
+template <class T>
+MatrixRef<T> rows_of(const TensorView& x, Scratch& scratch) {
   const size_t last = x.sizes.size() - 1;
   MatrixRef<T> r{x.as<const T>(), x.sizes[last], x.strides[last]};
   int64_t count = 1;  // rows collapsed so far
@@ -55,7 +66,8 @@ template <class T> MatrixRef<T> rows_of(const TensorView& x, Scratch& scratch) {
   return {static_cast<const T*>(dense_input(x, x.dtype, scratch)), x.sizes[last], 1};
 }
 
-template <class T> MatrixRef<T> bias_of(const TensorView& v) {
+template <class T>
+MatrixRef<T> bias_of(const TensorView& v) {
   const size_t rank = v.sizes.size();
   MatrixRef<T> r{v.as<const T>(), 0, 0};
   if (rank > 0 && v.sizes[rank - 1] != 1) r.col_stride = v.strides[rank - 1];
@@ -73,14 +85,14 @@ void multiply(const Product<int64_t>& p, int64_t* c) {
                static_cast<uint64_t>(p.b.data[q * p.b.row_stride + j * p.b.col_stride]);
       sum *= static_cast<uint64_t>(p.alpha);
       if (p.beta != 0)
-        sum += static_cast<uint64_t>(p.beta) *
-               static_cast<uint64_t>(p.bias.data[i * p.bias.row_stride + j * p.bias.col_stride]);
+        sum += static_cast<uint64_t>(p.beta) * static_cast<uint64_t>(p.bias.data[i * p.bias.row_stride + j * p.bias.col_stride]);
       c[i * p.n + j] = static_cast<int64_t>(sum);
     }
   }
 }
 
-template <class T> void multiply(const Product<T>& p, T* c) {
+template <class T>
+void multiply(const Product<T>& p, T* c) {
   const GemmKernels<T>& kernels = gemm_kernels<T>();
   if (p.k == 0) {
     for (int64_t i = 0; i < p.m * p.n; ++i) c[i] = 0;
@@ -90,7 +102,8 @@ template <class T> void multiply(const Product<T>& p, T* c) {
   if (p.alpha != 1 || p.beta != 0) kernels.add_bias(p.m, p.n, c, p.alpha, p.beta, p.bias);
 }
 
-template <class T> void run_typed(const KernelArgs& args) {
+template <class T>
+void run_typed(const KernelArgs& args) {
   Product<T> p;
   Scratch a_copy, b_copy;
   const std::span<const TensorView> in = args.in;
@@ -137,9 +150,12 @@ template <class T> void run_typed(const KernelArgs& args) {
 
 void run_gemm(const KernelArgs& args) {
   switch (args.out.dtype) {
-    case ScalarType::Float: return run_typed<float>(args);
-    case ScalarType::Double: return run_typed<double>(args);
-    default: return run_typed<int64_t>(args);
+    case ScalarType::Float:
+      return run_typed<float>(args);
+    case ScalarType::Double:
+      return run_typed<double>(args);
+    default:
+      return run_typed<int64_t>(args);
   }
 }
 

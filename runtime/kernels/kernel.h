@@ -13,7 +13,10 @@ struct TensorView {
   void* data = nullptr;
   ScalarType dtype = ScalarType::Undefined;
   IntArrayRef sizes, strides;
-  template <class T> T* as() const { return static_cast<T*>(data); }
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data);
+  }
   int64_t numel() const { return numel_of(sizes); }
 };
 
@@ -37,6 +40,5 @@ void run_kernel(const KernelArgs& args);
 /// The value check of a checked operator (index out of range, integer division by zero, bad target).
 /// @throws IndexError or ValueError with the offending value; reads the index operands only.
 void check_values(const KernelArgs& args);
-
 
 }  // namespace sinter

@@ -12,7 +12,8 @@ namespace sinter {
 namespace {
 
 /// The operands of either direction; a [C] input is one row.
-template <class T> struct Rows {
+template <class T>
+struct Rows {
   const TensorView *x, *target, *weight;
   int64_t n, row_stride, class_stride, target_stride, ignore;
 
@@ -29,7 +30,8 @@ template <class T> struct Rows {
   T weight_of(int64_t t) const { return weight ? weight->as<const T>()[t * weight->strides[0]] : T(1); }
 };
 
-template <class T> T sum_of(const T* values, int64_t n) {
+template <class T>
+T sum_of(const T* values, int64_t n) {
   if (n == 0) return 0;
   ReduceSpace space;
   space.push(n, 1, true);
@@ -39,7 +41,8 @@ template <class T> T sum_of(const T* values, int64_t n) {
 }
 
 /// Sum of the weights of the rows that count.
-template <class T> T weight_sum(const Rows<T>& rows) {
+template <class T>
+T weight_sum(const Rows<T>& rows) {
   if (!rows.weight) {
     int64_t used = 0;
     for (int64_t i = 0; i < rows.n; ++i) used += rows.target_of(i) != rows.ignore;
@@ -54,7 +57,8 @@ template <class T> T weight_sum(const Rows<T>& rows) {
   return sum_of(w, rows.n);
 }
 
-template <class T> void forward(const KernelArgs& args) {
+template <class T>
+void forward(const KernelArgs& args) {
   const Rows<T> rows(args, 0);
   const int reduction = loss_reduction(args.attr);
   const bool each = reduction == 0;
@@ -76,7 +80,8 @@ template <class T> void forward(const KernelArgs& args) {
   *args.out.as<T>() = total;
 }
 
-template <class T> void backward(const KernelArgs& args) {
+template <class T>
+void backward(const KernelArgs& args) {
   const TensorView &grad = args.in[0], &out = args.out;
   const Rows<T> rows(args, 1);
   const int64_t grad_stride = grad.sizes.empty() ? 0 : grad.strides[0];

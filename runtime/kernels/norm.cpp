@@ -9,12 +9,20 @@ namespace sinter {
 namespace {
 
 #define SINTER_BY_LEVEL(table) isa() == Isa::Avx512 ? v4::table : isa() == Isa::Avx2 ? v3::table : v2::table
-template <class T> const NormKernels<T>& norm_kernels();
-template <> const NormKernels<float>& norm_kernels<float>() { return SINTER_BY_LEVEL(kNormFloat); }
-template <> const NormKernels<double>& norm_kernels<double>() { return SINTER_BY_LEVEL(kNormDouble); }
+template <class T>
+const NormKernels<T>& norm_kernels();
+template <>
+const NormKernels<float>& norm_kernels<float>() {
+  return SINTER_BY_LEVEL(kNormFloat);
+}
+template <>
+const NormKernels<double>& norm_kernels<double>() {
+  return SINTER_BY_LEVEL(kNormDouble);
+}
 #undef SINTER_BY_LEVEL
 
-template <class T> void run_typed(const KernelArgs& args) {
+template <class T>
+void run_typed(const KernelArgs& args) {
   const size_t first = args.op == Op::layer_norm ? 0 : 1;  // which operand is x
   const TensorView& x = args.in[first];
   const size_t split = x.sizes.size() - static_cast<size_t>(args.attr);
@@ -43,8 +51,6 @@ template <class T> void run_typed(const KernelArgs& args) {
 
 }  // namespace
 
-void run_norm(const KernelArgs& args) {
-  args.out.dtype == ScalarType::Float ? run_typed<float>(args) : run_typed<double>(args);
-}
+void run_norm(const KernelArgs& args) { args.out.dtype == ScalarType::Float ? run_typed<float>(args) : run_typed<double>(args); }
 
 }  // namespace sinter

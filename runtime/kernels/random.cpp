@@ -36,7 +36,8 @@ class Words {
 };
 
 /// Calls body(words, first element, elements) block by block; each element takes `per` words.
-template <class Body> void in_blocks(Words& words, int64_t n, int per, Body body) {
+template <class Body>
+void in_blocks(Words& words, int64_t n, int per, Body body) {
   const int64_t step = Words::kBlock / per;
   for (int64_t i = 0; i < n; i += step) {
     const int64_t count = std::min(step, n - i);
@@ -76,7 +77,8 @@ void normal(Words& words, double* out, int64_t n) {
   });
 }
 
-template <class T> void integers(Words& words, const KernelArgs& args, T* out, int64_t n) {
+template <class T>
+void integers(Words& words, const KernelArgs& args, T* out, int64_t n) {
   const auto low = static_cast<uint64_t>(args.scalars[2].to_int64());
   const uint64_t range = static_cast<uint64_t>(args.scalars[3].to_int64()) - low;
   if (range == 0) raise<ValueError>("randint(): low must be less than high, both are {}", args.scalars[2].to_int64());
@@ -85,7 +87,8 @@ template <class T> void integers(Words& words, const KernelArgs& args, T* out, i
   });
 }
 
-template <class T> void coins(Words& words, double p, T* out, int64_t n) {
+template <class T>
+void coins(Words& words, double p, T* out, int64_t n) {
   // u / 2^32 < p as integers (the scaling is exact), by the borrow of a subtraction: a branch would be mispredicted.
   const auto limit = static_cast<uint64_t>(std::ceil(std::clamp(p, 0.0, 1.0) * 0x1p32));
   in_blocks(words, n, 1, [&](const uint32_t* w, int64_t at, int64_t count) {
@@ -93,14 +96,19 @@ template <class T> void coins(Words& words, double p, T* out, int64_t n) {
   });
 }
 
-template <class T> void run_typed(const KernelArgs& args) {
+template <class T>
+void run_typed(const KernelArgs& args) {
   DenseOutput dense(args.out);
   T* out = static_cast<T*>(dense.data());
   const int64_t n = args.out.numel();
   Words words(args);
   switch (args.op) {
-    case Op::randint: integers(words, args, out, n); break;
-    case Op::bernoulli: coins(words, args.scalars[2].to_double(), out, n); break;
+    case Op::randint:
+      integers(words, args, out, n);
+      break;
+    case Op::bernoulli:
+      coins(words, args.scalars[2].to_double(), out, n);
+      break;
     default:
       if constexpr (std::is_floating_point_v<T>) args.op == Op::rand ? uniform(words, out, n) : normal(words, out, n);
       else raise<DtypeError>("{}(): {} is no floating dtype", op_info(args.op).name, dtype_name(args.out.dtype));
@@ -112,10 +120,14 @@ template <class T> void run_typed(const KernelArgs& args) {
 
 void run_random(const KernelArgs& args) {
   switch (args.out.dtype) {
-    case ScalarType::Float: return run_typed<float>(args);
-    case ScalarType::Double: return run_typed<double>(args);
-    case ScalarType::Long: return run_typed<int64_t>(args);
-    default: return run_typed<bool>(args);
+    case ScalarType::Float:
+      return run_typed<float>(args);
+    case ScalarType::Double:
+      return run_typed<double>(args);
+    case ScalarType::Long:
+      return run_typed<int64_t>(args);
+    default:
+      return run_typed<bool>(args);
   }
 }
 

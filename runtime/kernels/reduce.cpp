@@ -30,19 +30,33 @@ void all_columns(const uint8_t* in, int64_t n, int64_t inner, int64_t stride, ui
 int64_t find_byte(const uint8_t* in, int64_t n, uint8_t value) {
   return static_cast<const uint8_t*>(std::memchr(in, value, static_cast<size_t>(n))) - in;
 }
-constexpr ReduceKernels<uint8_t> kReduceBytes = {nullptr,     any_rows,    all_rows,  nullptr, any_columns,
-                                                 all_columns, find_byte,   nullptr,   nullptr};
+constexpr ReduceKernels<uint8_t> kReduceBytes = {nullptr,     any_rows,  all_rows, nullptr, any_columns,
+                                                 all_columns, find_byte, nullptr,  nullptr};
 
-template <class T> constexpr ScalarType kTypeOf = CppType<T>::value;
-template <> constexpr ScalarType kTypeOf<uint8_t> = ScalarType::Bool;
+template <class T>
+constexpr ScalarType kTypeOf = CppType<T>::value;
+template <>
+constexpr ScalarType kTypeOf<uint8_t> = ScalarType::Bool;
 
 }  // namespace
 
 #define SINTER_BY_LEVEL(table) isa() == Isa::Avx512 ? v4::table : isa() == Isa::Avx2 ? v3::table : v2::table
-template <> const ReduceKernels<float>& reduce_kernels<float>() { return SINTER_BY_LEVEL(kReduceFloat); }
-template <> const ReduceKernels<double>& reduce_kernels<double>() { return SINTER_BY_LEVEL(kReduceDouble); }
-template <> const ReduceKernels<int64_t>& reduce_kernels<int64_t>() { return SINTER_BY_LEVEL(kReduceLong); }
-template <> const ReduceKernels<uint8_t>& reduce_kernels<uint8_t>() { return kReduceBytes; }
+template <>
+const ReduceKernels<float>& reduce_kernels<float>() {
+  return SINTER_BY_LEVEL(kReduceFloat);
+}
+template <>
+const ReduceKernels<double>& reduce_kernels<double>() {
+  return SINTER_BY_LEVEL(kReduceDouble);
+}
+template <>
+const ReduceKernels<int64_t>& reduce_kernels<int64_t>() {
+  return SINTER_BY_LEVEL(kReduceLong);
+}
+template <>
+const ReduceKernels<uint8_t>& reduce_kernels<uint8_t>() {
+  return kReduceBytes;
+}
 #undef SINTER_BY_LEVEL
 
 void ReduceSpace::push(int64_t n, int64_t st, bool red) {
@@ -59,8 +73,7 @@ void ReduceSpace::push(int64_t n, int64_t st, bool red) {
 
 ReduceSpace reduce_space(IntArrayRef sizes, IntArrayRef strides, uint32_t dims) {
   ReduceSpace s;
-  for (size_t i = 0; i < sizes.size(); ++i)
-    s.push(sizes[i], strides[i], dims == 0 || (i < 32 && ((dims >> i) & 1)));
+  for (size_t i = 0; i < sizes.size(); ++i) s.push(sizes[i], strides[i], dims == 0 || (i < 32 && ((dims >> i) & 1)));
   return s;
 }
 
@@ -99,7 +112,8 @@ bool is_last(const ReduceSpace& s, const Step& st) {
 }
 
 /// Calls body(offset, index) for every index of dimensions [0, n) in row-major order.
-template <class Body> void for_each_offset(const ReduceSpace& s, int n, Body body) {
+template <class Body>
+void for_each_offset(const ReduceSpace& s, int n, Body body) {
   int64_t at[kMaxRank];
   std::fill_n(at, n, 0);
   int64_t offset = 0;
@@ -157,21 +171,22 @@ int64_t numel_of_space(const ReduceSpace& s) {
   return n;
 }
 
-template <class T> const T* make_dense(ReduceSpace& s, const T* in, Scratch& scratch) {
+template <class T>
+const T* make_dense(ReduceSpace& s, const T* in, Scratch& scratch) {
   const auto rank = static_cast<size_t>(s.rank);
   T* copy = scratch.get<T>(numel_of_space(s));
   int64_t strides[kMaxRank];
   const ReduceSpace dense = dense_space(s, strides);
   const IntArrayRef sizes(s.size, rank);
-  copy_strided({copy, kTypeOf<T>, sizes, {strides, rank}},
-               {const_cast<T*>(in), kTypeOf<T>, sizes, {s.stride, rank}});
+  copy_strided({copy, kTypeOf<T>, sizes, {strides, rank}}, {const_cast<T*>(in), kTypeOf<T>, sizes, {s.stride, rank}});
   s = dense;
   return copy;
 }
 
 }  // namespace
 
-template <class T> void reduce_to(const ReduceSpace& space, const T* in, ReduceKind kind, T* out) {
+template <class T>
+void reduce_to(const ReduceSpace& space, const T* in, ReduceKind kind, T* out) {
   const Step st = innermost_step(space);
   if (!st.fits) {
     if (space.rank == 0) {
@@ -208,7 +223,8 @@ template void reduce_to<uint8_t>(const ReduceSpace&, const uint8_t*, ReduceKind,
 namespace {
 
 /// squares[i] = (in[i] - mean of its kept index)^2 over a dense space.
-template <class T> void centred_squares(const ReduceSpace& s, const T* in, const T* mean, T* squares) {
+template <class T>
+void centred_squares(const ReduceSpace& s, const T* in, const T* mean, T* squares) {
   ReduceSpace kept = s;
   int64_t step = 1;
   for (int d = s.rank - 1; d >= 0; --d) {
@@ -221,14 +237,15 @@ template <class T> void centred_squares(const ReduceSpace& s, const T* in, const
   });
 }
 
-template <class T> void divide(T* values, int64_t count, T by) {
+template <class T>
+void divide(T* values, int64_t count, T by) {
   for (int64_t i = 0; i < count; ++i) values[i] /= by;
 }
 
 /// Sum of the centred squares, means being known.
-template <class T> void sum_squares(const ReduceSpace& space, const T* in, const T* mean, T* out) {
-  if (const Step st = innermost_step(space); is_last(space, st))
-    return reduce_step<T>(space, st, in, ReduceKind::Sum, mean, out);
+template <class T>
+void sum_squares(const ReduceSpace& space, const T* in, const T* mean, T* out) {
+  if (const Step st = innermost_step(space); is_last(space, st)) return reduce_step<T>(space, st, in, ReduceKind::Sum, mean, out);
   ReduceSpace s = space;
   Scratch copied, room;
   in = make_dense(s, in, copied);
@@ -238,7 +255,8 @@ template <class T> void sum_squares(const ReduceSpace& space, const T* in, const
   reduce_to<T>(s, squares, ReduceKind::Sum, out);
 }
 
-template <class T> void run_typed(const KernelArgs& args) {
+template <class T>
+void run_typed(const KernelArgs& args) {
   const TensorView& x = args.in[0];
   const int64_t n_out = args.out.numel(), n_in = x.numel();
   DenseOutput dense(args.out);
@@ -287,10 +305,14 @@ template <class T> void run_typed(const KernelArgs& args) {
 void run_reduce(const KernelArgs& args) {
   if (args.op == Op::argmax || args.op == Op::argmin) return run_argreduce(args);
   switch (args.out.dtype) {
-    case ScalarType::Float: return run_typed<float>(args);
-    case ScalarType::Double: return run_typed<double>(args);
-    case ScalarType::Long: return run_typed<int64_t>(args);
-    default: return run_typed<uint8_t>(args);
+    case ScalarType::Float:
+      return run_typed<float>(args);
+    case ScalarType::Double:
+      return run_typed<double>(args);
+    case ScalarType::Long:
+      return run_typed<int64_t>(args);
+    default:
+      return run_typed<uint8_t>(args);
   }
 }
 

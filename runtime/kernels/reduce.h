@@ -20,7 +20,8 @@ enum class ReduceKind : uint8_t { Sum, Max, Min };
 
 /// Reduces `in` (first element of the operand) to `out`, dense over the kept dimensions. T: float, double, int64_t,
 /// uint8_t (bytes 0 and 1; Max = any, Min = all). No dimension has size 0. Inputs whose strides no kernel takes are copied.
-template <class T> void reduce_to(const ReduceSpace& space, const T* in, ReduceKind kind, T* out);
+template <class T>
+void reduce_to(const ReduceSpace& space, const T* in, ReduceKind kind, T* out);
 
 void run_argreduce(const KernelArgs& args);  // argmax, argmin: argreduce.cpp
 

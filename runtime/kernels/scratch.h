@@ -15,7 +15,10 @@ class Scratch {
     if (heap_) free_bytes(heap_, nbytes_);
   }
   /// Uninitialised, 64-byte aligned room for n elements; at most one call per object. Throws OutOfMemoryError.
-  template <class T> T* get(int64_t n) { return static_cast<T*>(bytes(static_cast<size_t>(n) * sizeof(T))); }
+  template <class T>
+  T* get(int64_t n) {
+    return static_cast<T*>(bytes(static_cast<size_t>(n) * sizeof(T)));
+  }
   void* bytes(size_t n) {
     if (n <= sizeof(inline_)) return inline_;
     heap_ = allocate_bytes(n);

@@ -9,21 +9,33 @@ namespace sinter {
 namespace {
 
 #define SINTER_BY_LEVEL(table) isa() == Isa::Avx512 ? v4::table : isa() == Isa::Avx2 ? v3::table : v2::table
-template <class T> const SoftmaxKernels<T>& softmax_kernels();
-template <> const SoftmaxKernels<float>& softmax_kernels<float>() { return SINTER_BY_LEVEL(kSoftmaxFloat); }
-template <> const SoftmaxKernels<double>& softmax_kernels<double>() { return SINTER_BY_LEVEL(kSoftmaxDouble); }
+template <class T>
+const SoftmaxKernels<T>& softmax_kernels();
+template <>
+const SoftmaxKernels<float>& softmax_kernels<float>() {
+  return SINTER_BY_LEVEL(kSoftmaxFloat);
+}
+template <>
+const SoftmaxKernels<double>& softmax_kernels<double>() {
+  return SINTER_BY_LEVEL(kSoftmaxDouble);
+}
 #undef SINTER_BY_LEVEL
 
 int row_of_table(Op op) {
   switch (op) {
-    case Op::_softmax: return 0;
-    case Op::_log_softmax: return 1;
-    case Op::_softmax_backward_data: return 2;
-    default: return 3;
+    case Op::_softmax:
+      return 0;
+    case Op::_log_softmax:
+      return 1;
+    case Op::_softmax_backward_data:
+      return 2;
+    default:
+      return 3;
   }
 }
 
-template <class T> void run_typed(const KernelArgs& args) {
+template <class T>
+void run_typed(const KernelArgs& args) {
   const TensorView& x = args.in[0];
   int64_t outer = 1, n = 1, inner = 1;
   for (size_t i = 0; i < x.sizes.size(); ++i) (i < args.attr ? outer : i == args.attr ? n : inner) *= x.sizes[i];

@@ -7,7 +7,8 @@ namespace sinter {
 
 /// Calls body(o) for every index of `sizes` in row-major order, o[j] being the offset by strides[j] (one array of
 /// sizes.size() strides per operand). Rank 0: once, with zeros.
-template <int N, class Body> void strided_loop(IntArrayRef sizes, const int64_t* const (&strides)[N], Body body) {
+template <int N, class Body>
+void strided_loop(IntArrayRef sizes, const int64_t* const (&strides)[N], Body body) {
   const int rank = static_cast<int>(sizes.size());
   for (const int64_t n : sizes)
     if (n == 0) return;

@@ -42,7 +42,7 @@ SINTER_MATH_INLINE V erf_f32(B& b, V x) {
 }
 
 // Phi(-a) = e^(-a^2/2) * M(a), M(a) = erfcx(a / sqrt 2) / 2: the tail's exponential apart, what is left is smooth.
-inline constexpr float kTailEnd = 14.8f;             // x * Phi(x) rounds to 0 below -14.8
+inline constexpr float kTailEnd = 14.8f;  // x * Phi(x) rounds to 0 below -14.8
 inline constexpr float kInvSqrt2Pi = 0x1.988454p-2f;
 
 /// e^(-a^2/2) for 0 <= a <= kTailEnd: the rounding error of a^2 goes into the reduced argument.

@@ -12,9 +12,13 @@ inline constexpr int32_t kSignBit = INT32_MIN;
 
 /// x with its sign bit set / the sign bit of x alone.
 template <class B, class V>
-SINTER_MATH_INLINE V negative_abs(B& b, V x) { return b.bit_or(x, b.f32(-0.0f)); }
+SINTER_MATH_INLINE V negative_abs(B& b, V x) {
+  return b.bit_or(x, b.f32(-0.0f));
+}
 template <class B, class V>
-SINTER_MATH_INLINE V sign_of(B& b, V x) { return b.bit_and(x, b.f32(-0.0f)); }
+SINTER_MATH_INLINE V sign_of(B& b, V x) {
+  return b.bit_and(x, b.f32(-0.0f));
+}
 
 /// e^x for x in [-104.5, 90] or NaN: within 0.9 ULP. Polynomial (Sollya fpminimax, error 2^-28): 1 + r + r^2 q(r).
 template <class B, class V>

@@ -43,27 +43,56 @@ typedef int64_t VecI64 __attribute__((vector_size(kVectorBytes)));  // int64 val
 typedef uint64_t VecU64 __attribute__((vector_size(kVectorBytes)));
 typedef uint8_t VecBool __attribute__((vector_size(kVectorBytes)));  // bytes 0 or 1
 
-template <ScalarType T> struct NativeType;
-template <> struct NativeType<ScalarType::Bool> { using Scalar = uint8_t; using Vec = VecBool; using Mask = VecBool; };
-template <> struct NativeType<ScalarType::Long> { using Scalar = int64_t; using Vec = VecI64; using Mask = VecI64; };
-template <> struct NativeType<ScalarType::Float> { using Scalar = float; using Vec = VecF32; using Mask = VecI32; };
-template <> struct NativeType<ScalarType::Double> { using Scalar = double; using Vec = VecF64; using Mask = VecI64; };
-template <ScalarType T> using Vec = typename NativeType<T>::Vec;
-template <ScalarType T> using Mask = typename NativeType<T>::Mask;
-template <ScalarType T> using Element = typename NativeType<T>::Scalar;
-template <ScalarType T> inline constexpr int kLanesOf = kVectorBytes / static_cast<int>(sizeof(Element<T>));
+template <ScalarType T>
+struct NativeType;
+template <>
+struct NativeType<ScalarType::Bool> {
+  using Scalar = uint8_t;
+  using Vec = VecBool;
+  using Mask = VecBool;
+};
+template <>
+struct NativeType<ScalarType::Long> {
+  using Scalar = int64_t;
+  using Vec = VecI64;
+  using Mask = VecI64;
+};
+template <>
+struct NativeType<ScalarType::Float> {
+  using Scalar = float;
+  using Vec = VecF32;
+  using Mask = VecI32;
+};
+template <>
+struct NativeType<ScalarType::Double> {
+  using Scalar = double;
+  using Vec = VecF64;
+  using Mask = VecI64;
+};
+template <ScalarType T>
+using Vec = typename NativeType<T>::Vec;
+template <ScalarType T>
+using Mask = typename NativeType<T>::Mask;
+template <ScalarType T>
+using Element = typename NativeType<T>::Scalar;
+template <ScalarType T>
+inline constexpr int kLanesOf = kVectorBytes / static_cast<int>(sizeof(Element<T>));
 
 #define SINTER_NATIVE static SINTER_MATH_INLINE
 
 /// See math/builder.h. Has no state; every function is static.
 struct Native {
   // -- constants and splats
-  template <ScalarType T> SINTER_NATIVE Vec<T> splat(Element<T> v) {
+  template <ScalarType T>
+  SINTER_NATIVE Vec<T> splat(Element<T> v) {
     if constexpr (T == ScalarType::Float) return SINTER_MM(set1_ps)(v);
     else if constexpr (T == ScalarType::Double) return SINTER_MM(set1_pd)(v);
     else return Vec<T>{} + v;  // not for floats: 0 + -0 is +0
   }
-  template <ScalarType T> SINTER_NATIVE Vec<T> k(double v) { return splat<T>(static_cast<Element<T>>(v)); }
+  template <ScalarType T>
+  SINTER_NATIVE Vec<T> k(double v) {
+    return splat<T>(static_cast<Element<T>>(v));
+  }
   SINTER_NATIVE VecF32 f32(float v) { return SINTER_MM(set1_ps)(v); }
   SINTER_NATIVE VecI32 i32(int32_t v) { return VecI32{} + v; }
 
@@ -93,15 +122,36 @@ struct Native {
   SINTER_NATIVE VecF64 max_x86(VecF64 a, VecF64 b) { return SINTER_MM(max_pd)(a, b); }
 
 #if defined(SINTER_LEVEL_v4)
-  template <int Mode> SINTER_NATIVE VecF32 round(VecF32 a) { return _mm512_roundscale_ps(a, Mode | _MM_FROUND_NO_EXC); }
-  template <int Mode> SINTER_NATIVE VecF64 round(VecF64 a) { return _mm512_roundscale_pd(a, Mode | _MM_FROUND_NO_EXC); }
+  template <int Mode>
+  SINTER_NATIVE VecF32 round(VecF32 a) {
+    return _mm512_roundscale_ps(a, Mode | _MM_FROUND_NO_EXC);
+  }
+  template <int Mode>
+  SINTER_NATIVE VecF64 round(VecF64 a) {
+    return _mm512_roundscale_pd(a, Mode | _MM_FROUND_NO_EXC);
+  }
 #else
-  template <int Mode> SINTER_NATIVE VecF32 round(VecF32 a) { return SINTER_MM(round_ps)(a, Mode | _MM_FROUND_NO_EXC); }
-  template <int Mode> SINTER_NATIVE VecF64 round(VecF64 a) { return SINTER_MM(round_pd)(a, Mode | _MM_FROUND_NO_EXC); }
+  template <int Mode>
+  SINTER_NATIVE VecF32 round(VecF32 a) {
+    return SINTER_MM(round_ps)(a, Mode | _MM_FROUND_NO_EXC);
+  }
+  template <int Mode>
+  SINTER_NATIVE VecF64 round(VecF64 a) {
+    return SINTER_MM(round_pd)(a, Mode | _MM_FROUND_NO_EXC);
+  }
 #endif
-  template <class V> SINTER_NATIVE V round_even(V a) { return round<_MM_FROUND_TO_NEAREST_INT>(a); }
-  template <class V> SINTER_NATIVE V trunc(V a) { return round<_MM_FROUND_TO_ZERO>(a); }
-  template <class V> SINTER_NATIVE V floor(V a) { return round<_MM_FROUND_TO_NEG_INF>(a); }
+  template <class V>
+  SINTER_NATIVE V round_even(V a) {
+    return round<_MM_FROUND_TO_NEAREST_INT>(a);
+  }
+  template <class V>
+  SINTER_NATIVE V trunc(V a) {
+    return round<_MM_FROUND_TO_ZERO>(a);
+  }
+  template <class V>
+  SINTER_NATIVE V floor(V a) {
+    return round<_MM_FROUND_TO_NEG_INF>(a);
+  }
 
 #if defined(SINTER_LEVEL_v4) || defined(SINTER_LEVEL_v3)
   SINTER_NATIVE VecF32 fma(VecF32 a, VecF32 b, VecF32 c) { return SINTER_MM(fmadd_ps)(a, b, c); }
@@ -127,18 +177,51 @@ struct Native {
 #endif
 
   // -- compare, masks
-  template <class V> SINTER_NATIVE auto eq(V a, V b) { return a == b; }
-  template <class V> SINTER_NATIVE auto ne(V a, V b) { return a != b; }
-  template <class V> SINTER_NATIVE auto lt(V a, V b) { return a < b; }
-  template <class V> SINTER_NATIVE auto le(V a, V b) { return a <= b; }
-  template <class V> SINTER_NATIVE auto gt(V a, V b) { return a > b; }
-  template <class V> SINTER_NATIVE auto ge(V a, V b) { return a >= b; }
-  template <class M> SINTER_NATIVE M mask_and(M a, M b) { return a & b; }
-  template <class M> SINTER_NATIVE M mask_or(M a, M b) { return a | b; }
-  template <class M> SINTER_NATIVE M mask_xor(M a, M b) { return a ^ b; }
-  template <class M> SINTER_NATIVE M mask_not(M a) { return ~a; }
+  template <class V>
+  SINTER_NATIVE auto eq(V a, V b) {
+    return a == b;
+  }
+  template <class V>
+  SINTER_NATIVE auto ne(V a, V b) {
+    return a != b;
+  }
+  template <class V>
+  SINTER_NATIVE auto lt(V a, V b) {
+    return a < b;
+  }
+  template <class V>
+  SINTER_NATIVE auto le(V a, V b) {
+    return a <= b;
+  }
+  template <class V>
+  SINTER_NATIVE auto gt(V a, V b) {
+    return a > b;
+  }
+  template <class V>
+  SINTER_NATIVE auto ge(V a, V b) {
+    return a >= b;
+  }
+  template <class M>
+  SINTER_NATIVE M mask_and(M a, M b) {
+    return a & b;
+  }
+  template <class M>
+  SINTER_NATIVE M mask_or(M a, M b) {
+    return a | b;
+  }
+  template <class M>
+  SINTER_NATIVE M mask_xor(M a, M b) {
+    return a ^ b;
+  }
+  template <class M>
+  SINTER_NATIVE M mask_not(M a) {
+    return ~a;
+  }
   SINTER_NATIVE VecBool mask_not(VecBool a) { return a ^ 1; }
-  template <class M, class V> SINTER_NATIVE V select(M m, V a, V b) { return m ? a : b; }
+  template <class M, class V>
+  SINTER_NATIVE V select(M m, V a, V b) {
+    return m ? a : b;
+  }
   SINTER_NATIVE bool any(VecI32 m) {
 #if defined(SINTER_LEVEL_v4)
     return _mm512_movepi32_mask((__m512i)m) != 0;
@@ -182,11 +265,13 @@ struct Native {
     if (__builtin_expect(any(mask), 0)) return slow_lanes_taken(mask, fast, x, fn);
     return fast;
   }
-  template <class V, class F> SINTER_NATIVE V call1(V x, F* fn) {
+  template <class V, class F>
+  SINTER_NATIVE V call1(V x, F* fn) {
     for (unsigned i = 0; i < sizeof(V) / sizeof(x[0]); ++i) x[i] = fn(x[i]);
     return x;
   }
-  template <class V, class F> SINTER_NATIVE V call2(V x, V y, F* fn) {
+  template <class V, class F>
+  SINTER_NATIVE V call2(V x, V y, F* fn) {
     for (unsigned i = 0; i < sizeof(V) / sizeof(x[0]); ++i) x[i] = fn(x[i], y[i]);
     return x;
   }

@@ -11,17 +11,26 @@ TensorMeta infer(const OpCall& call, ScalarType default_dtype) {
   switch (info.kind) {
     case OpKind::Pointwise:
     case OpKind::Cast:
-    case OpKind::Fill: return infer_pointwise(call, default_dtype);
-    case OpKind::Reduce: return infer_reduce(call);
+    case OpKind::Fill:
+      return infer_pointwise(call, default_dtype);
+    case OpKind::Reduce:
+      return infer_reduce(call);
     case OpKind::Softmax:
-    case OpKind::Norm: return infer_norm(call);
-    case OpKind::Gemm: return infer_gemm(call);
-    case OpKind::View: return infer_view(call);
-    case OpKind::Copy: return infer_copy(call);
-    case OpKind::Index: return infer_index(call);
-    case OpKind::Loss: return infer_loss(call);
+    case OpKind::Norm:
+      return infer_norm(call);
+    case OpKind::Gemm:
+      return infer_gemm(call);
+    case OpKind::View:
+      return infer_view(call);
+    case OpKind::Copy:
+      return infer_copy(call);
+    case OpKind::Index:
+      return infer_index(call);
+    case OpKind::Loss:
+      return infer_loss(call);
     case OpKind::Random:
-    case OpKind::Creation: return infer_creation(call);
+    case OpKind::Creation:
+      return infer_creation(call);
   }
   fail<Error>(call, "unknown kind of operator");
 }

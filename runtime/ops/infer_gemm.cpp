@@ -32,13 +32,17 @@ SizeVec addmm_sizes(const OpCall& call) {
   const SizeVec sizes = product_sizes(call, 1);
   const SizeVec& bias = call.in[0]->sizes;
   if (bias.size() > 2)
-    fail<ShapeError>(call, "the number of sizes provided (2) must be greater or equal to the number of dimensions in the tensor "
-                           "({})", bias.size());
+    fail<ShapeError>(call,
+                     "the number of sizes provided (2) must be greater or equal to the number of dimensions in the tensor "
+                     "({})",
+                     bias.size());
   for (size_t i = 0; i < bias.size(); ++i) {
     const size_t d = 2 - bias.size() + i;
     if (bias[i] != sizes[d] && bias[i] != 1)
-      fail<ShapeError>(call, "The expanded size of the tensor ({}) must match the existing size ({}) at non-singleton dimension "
-                             "{}.  Target sizes: {}.  Tensor sizes: {}", sizes[d], bias[i], d, to_string(sizes), to_string(bias));
+      fail<ShapeError>(call,
+                       "The expanded size of the tensor ({}) must match the existing size ({}) at non-singleton dimension "
+                       "{}.  Target sizes: {}.  Tensor sizes: {}",
+                       sizes[d], bias[i], d, to_string(sizes), to_string(bias));
   }
   return sizes;
 }
@@ -59,8 +63,8 @@ SizeVec linear_sizes(const OpCall& call) {
   if (x->rank() == 0) fail<ShapeError>(call, "both arguments to linear need to be at least 1D");
   const int64_t in = x->sizes.back();
   if (in != w->sizes[1])
-    fail<ShapeError>(call, "mat1 and mat2 shapes cannot be multiplied ({}x{} and {}x{})", in ? x->numel / in : 0, in,
-                     w->sizes[1], w->sizes[0]);
+    fail<ShapeError>(call, "mat1 and mat2 shapes cannot be multiplied ({}x{} and {}x{})", in ? x->numel / in : 0, in, w->sizes[1],
+                     w->sizes[0]);
   if (call.n_in == 3 && call.in[2]) {
     const SizeVec& bias = call.in[2]->sizes;
     if (bias.size() != 1 || bias[0] != w->sizes[0])
@@ -81,9 +85,15 @@ TensorMeta infer_gemm(const OpCall& call) {
       check_matrix(call, 1, "mat2");
       sizes = product_sizes(call, 0);
       break;
-    case Op::bmm: sizes = bmm_sizes(call); break;
-    case Op::addmm: sizes = addmm_sizes(call); break;
-    default: sizes = linear_sizes(call); break;
+    case Op::bmm:
+      sizes = bmm_sizes(call);
+      break;
+    case Op::addmm:
+      sizes = addmm_sizes(call);
+      break;
+    default:
+      sizes = linear_sizes(call);
+      break;
   }
   check_types(call);
   return contiguous_meta(call, call.in[0]->dtype(), sizes);

@@ -20,8 +20,7 @@ TensorMeta infer_view_backward(const OpCall& call, size_t n_bounds) {
     if (d != call.attr) expected.push_back(sizes[d]);
     else if (n_bounds == 3) expected.push_back((call.ints[1] - call.ints[0] + call.ints[2] - 1) / call.ints[2]);
   }
-  if (!(grad->sizes == expected))
-    fail<ShapeError>(call, "the gradient must have shape {}", to_string(expected));
+  if (!(grad->sizes == expected)) fail<ShapeError>(call, "the gradient must have shape {}", to_string(expected));
   return contiguous_meta(call, grad->dtype(), sizes);
 }
 
@@ -46,8 +45,10 @@ TensorMeta infer_cat(const OpCall& call) {
       fail<ShapeError>(call, "Tensors must have same number of dimensions: got {} and {}", shape->rank(), t->rank());
     for (int64_t d = 0; d < t->rank(); ++d)
       if (d != static_cast<int64_t>(call.attr) && t->sizes[d] != shape->sizes[d])
-        fail<ShapeError>(call, "Sizes of tensors must match except in dimension {}. Expected size {} but got size {} for "
-                               "tensor number {} in the list.", call.attr, shape->sizes[d], t->sizes[d], i);
+        fail<ShapeError>(call,
+                         "Sizes of tensors must match except in dimension {}. Expected size {} but got size {} for "
+                         "tensor number {} in the list.",
+                         call.attr, shape->sizes[d], t->sizes[d], i);
     if (__builtin_add_overflow(total, t->sizes[call.attr], &total)) fail<ShapeError>(call, "the sizes along dim overflow");
   }
   SizeVec sizes{0};
@@ -67,8 +68,10 @@ TensorMeta infer_gather(const OpCall& call) {
     fail<ShapeError>(call, "Index tensor must have the same number of dimensions as input tensor");
   for (int64_t d = 0; d < std::min(x->rank(), index->rank()); ++d)
     if (d != dim && index->sizes[d] > x->sizes[d])
-      fail<ShapeError>(call, "Size does not match at dimension {} expected index {} to be smaller than self {} apart from "
-                             "dimension {}", d, to_string(index->sizes), to_string(x->sizes), dim);
+      fail<ShapeError>(call,
+                       "Size does not match at dimension {} expected index {} to be smaller than self {} apart from "
+                       "dimension {}",
+                       d, to_string(index->sizes), to_string(x->sizes), dim);
   return contiguous_meta(call, x->dtype(), index->sizes);
 }
 
@@ -87,8 +90,7 @@ TensorMeta infer_embedding(const OpCall& call) {
   const TensorImpl *weight = call.in[0], *indices = call.in[1];
   if (weight->rank() != 2) fail<ShapeError>(call, "'weight' must be 2-D");
   check_index_dtype(call, 1);
-  if (call.attr > static_cast<uint64_t>(weight->sizes[0]))
-    fail<IndexError>(call, "Padding_idx must be within num_embeddings");
+  if (call.attr > static_cast<uint64_t>(weight->sizes[0])) fail<IndexError>(call, "Padding_idx must be within num_embeddings");
   SizeVec sizes = indices->sizes;
   sizes.push_back(weight->sizes[1]);
   return contiguous_meta(call, weight->dtype(), sizes);
@@ -126,8 +128,10 @@ TensorMeta infer_scatter_add(const OpCall& call) {
   const auto size = [](const TensorImpl* t, int64_t d) { return t->rank() ? t->sizes[d] : 1; };
   for (int64_t d = 0; d < rank(index); ++d)
     if (size(index, d) > size(src, d) || (d != dim && size(index, d) > size(x, d)))
-      fail<ShapeError>(call, "Expected index {} to be smaller than self {} apart from dimension {} and to be smaller size "
-                             "than src {}", to_string(index->sizes), to_string(x->sizes), dim, to_string(src->sizes));
+      fail<ShapeError>(call,
+                       "Expected index {} to be smaller than self {} apart from dimension {} and to be smaller size "
+                       "than src {}",
+                       to_string(index->sizes), to_string(x->sizes), dim, to_string(src->sizes));
   return finish_scatter(call);
 }
 
@@ -151,10 +155,14 @@ TensorMeta infer_index_add(const OpCall& call) {
 
 TensorMeta infer_copy(const OpCall& call) {
   switch (call.op) {
-    case Op::cat: return infer_cat(call);
-    case Op::select_backward: return infer_view_backward(call, 1);
-    case Op::slice_backward: return infer_view_backward(call, 3);
-    default: break;  // clone
+    case Op::cat:
+      return infer_cat(call);
+    case Op::select_backward:
+      return infer_view_backward(call, 1);
+    case Op::slice_backward:
+      return infer_view_backward(call, 3);
+    default:
+      break;  // clone
   }
   const TensorImpl* x = call.in[0];
   TensorMeta m = contiguous_meta(call, x->dtype(), x->sizes);
@@ -164,12 +172,18 @@ TensorMeta infer_copy(const OpCall& call) {
 
 TensorMeta infer_index(const OpCall& call) {
   switch (call.op) {
-    case Op::gather: return infer_gather(call);
-    case Op::index_select: return infer_index_select(call);
-    case Op::embedding: return infer_embedding(call);
-    case Op::scatter_add: return infer_scatter_add(call);
-    case Op::index_add: return infer_index_add(call);
-    default: return infer_embedding_backward(call);
+    case Op::gather:
+      return infer_gather(call);
+    case Op::index_select:
+      return infer_index_select(call);
+    case Op::embedding:
+      return infer_embedding(call);
+    case Op::scatter_add:
+      return infer_scatter_add(call);
+    case Op::index_add:
+      return infer_index_add(call);
+    default:
+      return infer_embedding_backward(call);
   }
 }
 
@@ -181,15 +195,16 @@ TensorMeta infer_loss(const OpCall& call) {
   if (x->rank() != 1 && x->rank() != 2) fail<ShapeError>(call, "input tensor should be 1D or 2D");
   if (target->rank() > 1) fail<ShapeError>(call, "0D or 1D target tensor expected, multi-target not supported");
   if (!is_floating(x->dtype())) fail<DtypeError>(call, "not implemented for '{}'", dtype_name(x->dtype()));
-  if (target->dtype() != kLong)
-    fail<DtypeError>(call, "expected scalar type Long but found {}", dtype_name(target->dtype()));
+  if (target->dtype() != kLong) fail<DtypeError>(call, "expected scalar type Long but found {}", dtype_name(target->dtype()));
   const bool batched = x->rank() == 2;
   if (batched ? target->rank() != 1 || target->sizes[0] != x->sizes[0] : target->numel != 1)
     fail<ShapeError>(call, "size mismatch (got input: {}, target: {})", to_string(x->sizes), to_string(target->sizes));
   const int64_t classes = x->sizes.back();
   if (weight && (weight->rank() != 1 || weight->numel != classes))
-    fail<ShapeError>(call, "weight tensor should be defined either for all {} classes or no classes but got weight tensor of "
-                           "shape: {}", classes, to_string(weight->sizes));
+    fail<ShapeError>(call,
+                     "weight tensor should be defined either for all {} classes or no classes but got weight tensor of "
+                     "shape: {}",
+                     classes, to_string(weight->sizes));
   if (weight && weight->dtype() != x->dtype())
     fail<DtypeError>(call, "expected scalar type {} but found {}", dtype_name(x->dtype()), dtype_name(weight->dtype()));
   if (loss_reduction(call.attr) > 2) fail<ValueError>(call, "{} is not a valid value for reduction", loss_reduction(call.attr));

@@ -18,8 +18,7 @@ ScalarType common_dtype(const OpCall& call, ScalarType default_dtype) {
   for (int i = first + 1; i < call.n_in; ++i) plain &= call.in[i]->dtype() == t && !call.in[i]->has(head::kWrapped);
   if (plain) return t;
   PromotionState state;
-  for (int i = first; i < call.n_in; ++i)
-    state.add(call.in[i]->dtype(), call.in[i]->rank() > 0, call.in[i]->has(head::kWrapped));
+  for (int i = first; i < call.n_in; ++i) state.add(call.in[i]->dtype(), call.in[i]->rank() > 0, call.in[i]->has(head::kWrapped));
   for (int i = 0; i < n_scalars; ++i) state.add(call.scalars[i].type(), false, true);
   return state.result(default_dtype);
 }
@@ -46,16 +45,19 @@ void check_dtypes(const OpCall& call, ScalarType compute) {
   switch (call.op) {
     case Op::sub:
       if (call.n_in == 2 && call.in[0]->dtype() == kBool && call.in[1]->dtype() == kBool)
-        fail<DtypeError>(call, "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
-                               "`logical_xor()` operator instead.");
+        fail<DtypeError>(call,
+                         "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
+                         "`logical_xor()` operator instead.");
       if (any_bool(call))
-        fail<DtypeError>(call, "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to "
-                               "invert a mask, use the `~` or `logical_not()` operator instead.");
+        fail<DtypeError>(call,
+                         "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to "
+                         "invert a mask, use the `~` or `logical_not()` operator instead.");
       break;
     case Op::neg:
       if (compute == kBool)
-        fail<DtypeError>(call, "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert "
-                               "a mask, use the `~` or `logical_not()` operator instead.");
+        fail<DtypeError>(call,
+                         "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert "
+                         "a mask, use the `~` or `logical_not()` operator instead.");
       break;
     case Op::relu:
       if (compute == kBool) fail<DtypeError>(call, "Boolean inputs not supported for relu");
@@ -89,7 +91,8 @@ void check_dtypes(const OpCall& call, ScalarType compute) {
         fail<DtypeError>(call, "where expected condition to be a boolean tensor, but got a tensor with dtype {}",
                          dtype_name(call.in[0]->dtype()));
       break;
-    default: break;
+    default:
+      break;
   }
   if (call.has(kHasAlpha)) check_alpha(call, compute);
 }
@@ -97,8 +100,10 @@ void check_dtypes(const OpCall& call, ScalarType compute) {
 ScalarType result_dtype(const OpCall& call, ScalarType compute) {
   switch (op_info(call.op).promotion) {
     case Promotion::Compare:
-    case Promotion::Logical: return kBool;
-    default: return compute;
+    case Promotion::Logical:
+      return kBool;
+    default:
+      return compute;
   }
 }
 
@@ -132,10 +137,14 @@ bool same_shape_contiguous(const OpCall& call) {
 
 ScalarType compute_dtype(const OpCall& call, ScalarType default_dtype) {
   switch (op_info(call.op).promotion) {
-    case Promotion::Logical: return kBool;
-    case Promotion::Same: return call.in[0]->dtype();
-    case Promotion::Special: return call.op == Op::to ? static_cast<ScalarType>(call.attr) : call.in[0]->dtype();
-    default: break;
+    case Promotion::Logical:
+      return kBool;
+    case Promotion::Same:
+      return call.in[0]->dtype();
+    case Promotion::Special:
+      return call.op == Op::to ? static_cast<ScalarType>(call.attr) : call.in[0]->dtype();
+    default:
+      break;
   }
   ScalarType t = common_dtype(call, default_dtype);
   if (op_info(call.op).promotion == Promotion::Float && is_integral(t)) t = default_dtype;

@@ -49,8 +49,9 @@ void infer_reshaped(const OpCall& call, TensorMeta& m) {
     fail<ShapeError>(call, "shape '{}' is invalid for input of size {}", to_string(call.ints), x->numel);
   const auto strides = view_strides(x->sizes, x->strides, call.ints);
   if (!strides)
-    fail<ShapeError>(call, "view size is not compatible with input tensor's size and stride (at least one dimension spans "
-                           "across two contiguous subspaces). Use .reshape(...) instead.");
+    fail<ShapeError>(call,
+                     "view size is not compatible with input tensor's size and stride (at least one dimension spans "
+                     "across two contiguous subspaces). Use .reshape(...) instead.");
   m.sizes = call.ints;
   m.strides = *strides;
 }
@@ -86,8 +87,10 @@ void infer_expanded(const OpCall& call, TensorMeta& m) {
   const TensorImpl* x = call.in[0];
   const size_t n = call.ints.size(), own = x->sizes.size();
   if (n < own)
-    fail<ShapeError>(call, "the number of sizes provided ({}) must be greater or equal to the number of dimensions in the "
-                           "tensor ({})", n, own);
+    fail<ShapeError>(call,
+                     "the number of sizes provided ({}) must be greater or equal to the number of dimensions in the "
+                     "tensor ({})",
+                     n, own);
   check_bytes(call, kBool, call.ints);  // repeated elements take no memory: only the number must fit
   m.sizes = call.ints;
   m.strides.resize(n);
@@ -98,9 +101,10 @@ void infer_expanded(const OpCall& call, TensorMeta& m) {
     int64_t stride = has ? x->strides[i + own - n] : i + 1 < n ? m.sizes[i + 1] * m.strides[i + 1] : 1;
     if (size != m.sizes[i]) {
       if (size != 1)
-        fail<ShapeError>(call, "The expanded size of the tensor ({}) must match the existing size ({}) at non-singleton "
-                               "dimension {}.  Target sizes: {}.  Tensor sizes: {}", m.sizes[i], size, i, to_string(call.ints),
-                         to_string(x->sizes));
+        fail<ShapeError>(call,
+                         "The expanded size of the tensor ({}) must match the existing size ({}) at non-singleton "
+                         "dimension {}.  Target sizes: {}.  Tensor sizes: {}",
+                         m.sizes[i], size, i, to_string(call.ints), to_string(x->sizes));
       stride = 0;
     }
     m.strides[i] = stride;
@@ -162,19 +166,37 @@ void infer_unsqueezed(const OpCall& call, TensorMeta& m) {
 TensorMeta infer_view(const OpCall& call) {
   TensorMeta m = meta_of(call.in[0]);
   switch (call.op) {
-    case Op::view: infer_reshaped(call, m); break;
+    case Op::view:
+      infer_reshaped(call, m);
+      break;
     case Op::t:
-      if (m.sizes.size() > 2) fail<ShapeError>(call, "t() expects a tensor with <= 2 dimensions, but self is {}D", m.sizes.size());
+      if (m.sizes.size() > 2)
+        fail<ShapeError>(call, "t() expects a tensor with <= 2 dimensions, but self is {}D", m.sizes.size());
       if (m.sizes.size() == 2) swap_dims(m, 0, 1);
       break;
-    case Op::transpose: infer_transposed(call, m); break;
-    case Op::permute: infer_permuted(call, m); break;
-    case Op::expand: infer_expanded(call, m); break;
-    case Op::select: infer_selected(call, m); break;
-    case Op::slice: infer_sliced(call, m); break;
-    case Op::squeeze: infer_squeezed(call, m); break;
-    case Op::unsqueeze: infer_unsqueezed(call, m); break;
-    default: break;  // detach, alias
+    case Op::transpose:
+      infer_transposed(call, m);
+      break;
+    case Op::permute:
+      infer_permuted(call, m);
+      break;
+    case Op::expand:
+      infer_expanded(call, m);
+      break;
+    case Op::select:
+      infer_selected(call, m);
+      break;
+    case Op::slice:
+      infer_sliced(call, m);
+      break;
+    case Op::squeeze:
+      infer_squeezed(call, m);
+      break;
+    case Op::unsqueeze:
+      infer_unsqueezed(call, m);
+      break;
+    default:
+      break;  // detach, alias
   }
   return m;
 }

@@ -17,9 +17,9 @@ struct OpCall {
   uint8_t flags = 0;  // CallFlag
   uint8_t n_scalars = 0;
   uint16_t n_in = 0;
-  TensorImpl* const* in = nullptr;  // an entry may be null: undefined (no bias)
-  uint64_t attr = 0;                // structural, compared by bits
-  IntArrayRef ints = {};            // structural: sizes, dims, bounds
+  TensorImpl* const* in = nullptr;   // an entry may be null: undefined (no bias)
+  uint64_t attr = 0;                 // structural, compared by bits
+  IntArrayRef ints = {};             // structural: sizes, dims, bounds
   Scalar scalars[kMaxScalars] = {};  // values: compared by type only
   Loc loc = {};
 

@@ -33,11 +33,11 @@ inline bool is_view(Op op) { return op_info(op).kind == OpKind::View; }
 
 /// Flags of one call, part of its identity.
 enum CallFlag : uint8_t {
-  kInplace = 1,       // the result is operand 0
-  kScalarRhs = 2,     // binary: the second operand is scalars[0]
-  kScalarLhs = 4,     // binary: the first operand is scalars[0], operand 0 is the second
-  kHasAlpha = 8,      // add, sub: the last scalar multiplies the second operand
-  kAttrExponent = 16, // pow: attr holds the bits of a double exponent
+  kInplace = 1,        // the result is operand 0
+  kScalarRhs = 2,      // binary: the second operand is scalars[0]
+  kScalarLhs = 4,      // binary: the first operand is scalars[0], operand 0 is the second
+  kHasAlpha = 8,       // add, sub: the last scalar multiplies the second operand
+  kAttrExponent = 16,  // pow: attr holds the bits of a double exponent
 };
 
 /// Reductions: dims is a mask over dimensions (0 = all), dtype the result type asked for or Undefined.
@@ -50,7 +50,8 @@ constexpr uint8_t reduce_dtype(uint64_t attr) { return static_cast<uint8_t>(attr
 
 /// Losses: reduction 0 none, 1 mean, 2 sum (PyTorch's numbers); ignore_index is kept in 32 bits.
 constexpr uint64_t loss_attr(int reduction, int64_t ignore_index) {
-  return static_cast<uint64_t>(reduction) | (static_cast<uint64_t>(static_cast<uint32_t>(static_cast<int32_t>(ignore_index))) << 32);
+  return static_cast<uint64_t>(reduction) |
+         (static_cast<uint64_t>(static_cast<uint32_t>(static_cast<int32_t>(ignore_index))) << 32);
 }
 constexpr int loss_reduction(uint64_t attr) { return static_cast<int>(attr & 3); }
 constexpr int64_t loss_ignore_index(uint64_t attr) { return static_cast<int32_t>(attr >> 32); }

@@ -21,19 +21,56 @@ namespace sinter {
 /// Whether a row has an expression in compute type `t` (dtype errors are infer's business).
 constexpr bool pointwise_takes(Op op, ScalarType t) {
   switch (op) {
-    case Op::div: case Op::exp: case Op::log: case Op::log1p: case Op::sqrt: case Op::rsqrt: case Op::reciprocal:
-    case Op::sin: case Op::cos: case Op::tanh: case Op::sigmoid: case Op::erf: case Op::gelu: case Op::addcdiv:
-    case Op::sigmoid_backward: case Op::tanh_backward: case Op::gelu_backward:
+    case Op::div:
+    case Op::exp:
+    case Op::log:
+    case Op::log1p:
+    case Op::sqrt:
+    case Op::rsqrt:
+    case Op::reciprocal:
+    case Op::sin:
+    case Op::cos:
+    case Op::tanh:
+    case Op::sigmoid:
+    case Op::erf:
+    case Op::gelu:
+    case Op::addcdiv:
+    case Op::sigmoid_backward:
+    case Op::tanh_backward:
+    case Op::gelu_backward:
       return is_floating(t);
-    case Op::logical_and: case Op::logical_or: case Op::logical_xor: case Op::logical_not:
+    case Op::logical_and:
+    case Op::logical_or:
+    case Op::logical_xor:
+    case Op::logical_not:
       return t == ScalarType::Bool;
-    case Op::sub: case Op::div_trunc: case Op::floor_divide: case Op::remainder: case Op::pow: case Op::neg: case Op::abs:
-    case Op::relu: case Op::clamp: case Op::addcmul: case Op::threshold_backward:
+    case Op::sub:
+    case Op::div_trunc:
+    case Op::floor_divide:
+    case Op::remainder:
+    case Op::pow:
+    case Op::neg:
+    case Op::abs:
+    case Op::relu:
+    case Op::clamp:
+    case Op::addcmul:
+    case Op::threshold_backward:
       return t != ScalarType::Bool && t != ScalarType::Undefined;
-    case Op::add: case Op::mul: case Op::minimum: case Op::maximum: case Op::eq: case Op::ne: case Op::lt: case Op::le:
-    case Op::gt: case Op::ge: case Op::sign: case Op::where:
+    case Op::add:
+    case Op::mul:
+    case Op::minimum:
+    case Op::maximum:
+    case Op::eq:
+    case Op::ne:
+    case Op::lt:
+    case Op::le:
+    case Op::gt:
+    case Op::ge:
+    case Op::sign:
+    case Op::where:
       return t != ScalarType::Undefined;
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -44,9 +81,7 @@ constexpr bool emittable(Op op, ScalarType t) {
 }
 
 /// Whether the row's result is Bool whatever the compute type.
-constexpr bool pointwise_gives_bool(Op op) {
-  return op >= Op::eq && op <= Op::logical_not;
-}
+constexpr bool pointwise_gives_bool(Op op) { return op >= Op::eq && op <= Op::logical_not; }
 
 /// Bits of clamp's attr.
 inline constexpr uint64_t kClampMin = 1, kClampMax = 2;
@@ -55,9 +90,13 @@ namespace math {
 
 /// NaN if either is NaN; of two zeros the second operand.
 template <class B, class V>
-SINTER_MATH_INLINE V maximum_nan(B& b, V x, V y) { return b.select(b.ne(x, x), x, b.max_x86(x, y)); }
+SINTER_MATH_INLINE V maximum_nan(B& b, V x, V y) {
+  return b.select(b.ne(x, x), x, b.max_x86(x, y));
+}
 template <class B, class V>
-SINTER_MATH_INLINE V minimum_nan(B& b, V x, V y) { return b.select(b.ne(x, x), x, b.min_x86(x, y)); }
+SINTER_MATH_INLINE V minimum_nan(B& b, V x, V y) {
+  return b.select(b.ne(x, x), x, b.min_x86(x, y));
+}
 
 }  // namespace math
 
@@ -249,33 +288,58 @@ struct Ops {
 };
 
 // Rows by number of operands, for the tables generated from them: X(name).
-#define SINTER_POINTWISE_UNARY(X)                                                                            \
-  X(pow) X(logical_not) X(neg) X(abs) X(sign) X(exp) X(log) X(log1p) X(sqrt) X(rsqrt) X(reciprocal) X(sin) X(cos) \
-  X(tanh) X(sigmoid) X(erf) X(relu) X(gelu)
-#define SINTER_POINTWISE_BINARY(X)                                                                            \
-  X(add) X(sub) X(mul) X(div) X(div_trunc) X(floor_divide) X(remainder) X(minimum) X(maximum) X(pow) X(eq) X(ne) X(lt) \
-  X(le) X(gt) X(ge) X(logical_and) X(logical_or) X(logical_xor) X(clamp) X(sigmoid_backward) X(tanh_backward)       \
-  X(threshold_backward) X(gelu_backward)
+#define SINTER_POINTWISE_UNARY(X) \
+  X(pow)                          \
+  X(logical_not)                  \
+  X(neg)                          \
+  X(abs) X(sign) X(exp) X(log) X(log1p) X(sqrt) X(rsqrt) X(reciprocal) X(sin) X(cos) X(tanh) X(sigmoid) X(erf) X(relu) X(gelu)
+#define SINTER_POINTWISE_BINARY(X) \
+  X(add)                           \
+  X(sub)                           \
+  X(mul)                           \
+  X(div)                           \
+  X(div_trunc)                     \
+  X(floor_divide)                  \
+  X(remainder)                     \
+  X(minimum)                       \
+  X(maximum)                       \
+  X(pow)                           \
+  X(eq)                            \
+  X(ne)                            \
+  X(lt)                            \
+  X(le)                            \
+  X(gt)                            \
+  X(ge)                            \
+  X(logical_and) X(logical_or) X(logical_xor) X(clamp) X(sigmoid_backward) X(tanh_backward) X(threshold_backward) X(gelu_backward)
 #define SINTER_POINTWISE_TERNARY(X) X(add) X(sub) X(where) X(clamp) X(addcmul) X(addcdiv)
 #define SINTER_POINTWISE_QUATERNARY(X) X(addcmul) X(addcdiv)
 
 namespace detail {
 template <ScalarType T, class B>
 typename B::V pointwise_of_type(B& b, Op op, const typename B::V* in, int n_in, uint64_t attr) {
-#define SINTER_ROW(name, ...)                                                                                 \
-  case Op::name:                                                                                              \
-    if constexpr (pointwise_takes(Op::name, T)) return Ops<T>::name(b, attr, __VA_ARGS__);                    \
+#define SINTER_ROW(name, ...)                                                              \
+  case Op::name:                                                                           \
+    if constexpr (pointwise_takes(Op::name, T)) return Ops<T>::name(b, attr, __VA_ARGS__); \
     break;
 #define SINTER_ROW1(name) SINTER_ROW(name, in[0])
 #define SINTER_ROW2(name) SINTER_ROW(name, in[0], in[1])
 #define SINTER_ROW3(name) SINTER_ROW(name, in[0], in[1], in[2])
 #define SINTER_ROW4(name) SINTER_ROW(name, in[0], in[1], in[2], in[3])
   switch (n_in) {
-    case 1: switch (op) { SINTER_POINTWISE_UNARY(SINTER_ROW1) default: break; } break;
-    case 2: switch (op) { SINTER_POINTWISE_BINARY(SINTER_ROW2) default: break; } break;
-    case 3: switch (op) { SINTER_POINTWISE_TERNARY(SINTER_ROW3) default: break; } break;
-    case 4: switch (op) { SINTER_POINTWISE_QUATERNARY(SINTER_ROW4) default: break; } break;
-    default: break;
+    case 1:
+      switch (op) { SINTER_POINTWISE_UNARY(SINTER_ROW1) default : break; }
+      break;
+    case 2:
+      switch (op) { SINTER_POINTWISE_BINARY(SINTER_ROW2) default : break; }
+      break;
+    case 3:
+      switch (op) { SINTER_POINTWISE_TERNARY(SINTER_ROW3) default : break; }
+      break;
+    case 4:
+      switch (op) { SINTER_POINTWISE_QUATERNARY(SINTER_ROW4) default : break; }
+      break;
+    default:
+      break;
   }
 #undef SINTER_ROW
 #undef SINTER_ROW1
@@ -291,11 +355,16 @@ typename B::V pointwise_of_type(B& b, Op op, const typename B::V* in, int n_in, 
 template <class B>
 typename B::V pointwise(B& b, Op op, ScalarType compute, const typename B::V* in, int n_in, uint64_t attr) {
   switch (compute) {
-    case ScalarType::Bool: return detail::pointwise_of_type<ScalarType::Bool>(b, op, in, n_in, attr);
-    case ScalarType::Long: return detail::pointwise_of_type<ScalarType::Long>(b, op, in, n_in, attr);
-    case ScalarType::Float: return detail::pointwise_of_type<ScalarType::Float>(b, op, in, n_in, attr);
-    case ScalarType::Double: return detail::pointwise_of_type<ScalarType::Double>(b, op, in, n_in, attr);
-    default: return typename B::V{};
+    case ScalarType::Bool:
+      return detail::pointwise_of_type<ScalarType::Bool>(b, op, in, n_in, attr);
+    case ScalarType::Long:
+      return detail::pointwise_of_type<ScalarType::Long>(b, op, in, n_in, attr);
+    case ScalarType::Float:
+      return detail::pointwise_of_type<ScalarType::Float>(b, op, in, n_in, attr);
+    case ScalarType::Double:
+      return detail::pointwise_of_type<ScalarType::Double>(b, op, in, n_in, attr);
+    default:
+      return typename B::V{};
   }
 }
 

@@ -15,11 +15,12 @@ int main(int argc, char** argv) {
     if (d.empty()) continue;
     const Program small = reduce(p);
     int64_t v = 0, i = 0;
-    std::printf("seed %llu differs: %s\nreduced: %s\n%s", static_cast<unsigned long long>(seed), d.c_str(), check_program(small, v, i).c_str(),
-                listing(small).c_str());
+    std::printf("seed %llu differs: %s\nreduced: %s\n%s", static_cast<unsigned long long>(seed), d.c_str(),
+                check_program(small, v, i).c_str(), listing(small).c_str());
     return 1;
   }
   const double rate = static_cast<double>(valid) / static_cast<double>(valid + invalid);
-  std::printf("%llu random programs agree; %.1f %% of their statements were valid\n", static_cast<unsigned long long>(n), 100 * rate);
+  std::printf("%llu random programs agree; %.1f %% of their statements were valid\n", static_cast<unsigned long long>(n),
+              100 * rate);
   return rate >= 0.6 ? 0 : 1;
 }

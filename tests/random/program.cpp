@@ -18,10 +18,10 @@ void execute(const Step& st, std::vector<Tensor>& v, double scale) {
   const double s = st.s * scale;
   int kind = 0;
 #define RESULT(t) v.push_back(t);
-#define STEP(weight, name, ...)  \
-  if (kind++ == st.kind) {       \
-    __VA_ARGS__;                 \
-    return;                      \
+#define STEP(weight, name, ...) \
+  if (kind++ == st.kind) {      \
+    __VA_ARGS__;                \
+    return;                     \
   }
 #include "statements.inc"
 #undef STEP
@@ -45,13 +45,16 @@ std::string error_kind(const Error& e) {
   return what.substr(0, what.find('\n'));
 }
 
-bool same_element(double a, double b) { return (std::isnan(a) && std::isnan(b)) || (a == b && std::signbit(a) == std::signbit(b)); }
+bool same_element(double a, double b) {
+  return (std::isnan(a) && std::isnan(b)) || (a == b && std::signbit(a) == std::signbit(b));
+}
 
 std::string compare(const Tensor& a, const Tensor& b, const std::string& name) {
   if (a.defined() != b.defined()) return name + ": defined or not";
   if (!a.defined()) return {};
   if (a.dtype() != b.dtype() || !(a.sizes() == b.sizes())) return name + ": shape or dtype";
-  if (!(a.strides() == b.strides()) && a.numel() > 0) return name + ": strides " + to_string(a.strides()) + " " + to_string(b.strides());
+  if (!(a.strides() == b.strides()) && a.numel() > 0)
+    return name + ": strides " + to_string(a.strides()) + " " + to_string(b.strides());
   if (a.storage_offset() != b.storage_offset()) return name + ": storage offset";
   if (a.requires_grad() != b.requires_grad()) return name + ": requires_grad";
   if (a._version() != b._version()) return fmt::format("{}: version {} {}", name, a._version(), b._version());
@@ -71,7 +74,8 @@ Program random_program(uint64_t seed) {
   Program p;
   p.seed = seed;
   p.backward = r() % 4 == 0;
-  static const std::vector<std::vector<int64_t>> shapes = {{3, 4}, {3, 4}, {4, 3}, {4}, {1, 4}, {3, 1}, {2, 3, 4}, {1}, {}, {17, 5}, {0, 4}, {5, 33}};
+  static const std::vector<std::vector<int64_t>> shapes = {{3, 4},    {3, 4}, {4, 3}, {4},     {1, 4}, {3, 1},
+                                                           {2, 3, 4}, {1},    {},     {17, 5}, {0, 4}, {5, 33}};
   const size_t n = 2 + r() % 3;
   for (size_t i = 0; i < n; ++i) {
     p.shapes.push_back(shapes[r() % (r() % 4 == 0 ? shapes.size() : 4)]);
@@ -139,9 +143,7 @@ Outcome run_program(const Program& p, std::vector<Tensor>& inputs, double scale)
       for (const Tensor& t : v)
         if (t.requires_grad()) total = total.defined() ? total + t.to(kDouble).sum() : t.to(kDouble).sum();
       if (total.defined()) total.backward();
-    } catch (const Error& e) {
-      out.errors.push_back("backward: " + error_kind(e));
-    }
+    } catch (const Error& e) { out.errors.push_back("backward: " + error_kind(e)); }
   }
   out.values = std::move(v);
   return out;
@@ -150,7 +152,8 @@ Outcome run_program(const Program& p, std::vector<Tensor>& inputs, double scale)
 std::string difference(const Outcome& eager, const Outcome& compiled) {
   if (eager.errors != compiled.errors) {
     for (size_t i = 0;; ++i) {
-      const std::string a = i < eager.errors.size() ? eager.errors[i] : "none", b = i < compiled.errors.size() ? compiled.errors[i] : "none";
+      const std::string a = i < eager.errors.size() ? eager.errors[i] : "none",
+                        b = i < compiled.errors.size() ? compiled.errors[i] : "none";
       if (a != b) return "errors differ:\n  eager    " + a + "\n  compiled " + b;
     }
   }
@@ -222,11 +225,10 @@ std::string listing(const Program& p) {
     std::string note;
     try {
       execute(s, v, 1);
-    } catch (const Error& e) {
-      note = std::string("  # throws ") + e.what();
-    }
+    } catch (const Error& e) { note = std::string("  # throws ") + e.what(); }
     const std::string result = v.size() > n ? fmt::format("v{} {}", n, to_string(v.back().sizes())) : "";
-    out += fmt::format("  {}: x=v{} y=v{} z=v{} p={} q={} s={} -> {}{}\n", kSteps[s.kind].name, s.a % n, s.b % n, s.c % n, s.p, s.q, s.s, result, note);
+    out += fmt::format("  {}: x=v{} y=v{} z=v{} p={} q={} s={} -> {}{}\n", kSteps[s.kind].name, s.a % n, s.b % n, s.c % n, s.p,
+                       s.q, s.s, result, note);
   }
   return out;
 }

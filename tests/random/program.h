@@ -22,14 +22,14 @@ struct Program {
   std::vector<Step> steps;
   std::vector<std::vector<int64_t>> shapes;  // of the inputs
   std::vector<ScalarType> dtypes;
-  std::vector<int> forms;                    // of the inputs: 0 contiguous, 1 transposed, 2 expanded, 3 sliced
+  std::vector<int> forms;  // of the inputs: 0 contiguous, 1 transposed, 2 expanded, 3 sliced
   bool backward = false;
 };
 
 /// Everything a run did that somebody could see.
 struct Outcome {
-  std::vector<Tensor> values;      // results still held, then the inputs, then gradients (undefined allowed)
-  std::vector<std::string> errors; // type and place of what was thrown
+  std::vector<Tensor> values;       // results still held, then the inputs, then gradients (undefined allowed)
+  std::vector<std::string> errors;  // type and place of what was thrown
   int valid = 0, invalid = 0;
 };
 

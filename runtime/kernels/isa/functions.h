@@ -10,14 +10,14 @@
 
 namespace sinter::SINTER_LEVEL::lanes {
 
-#define SINTER_LANE_FUNCTION(name)                                                    \
-  [[gnu::always_inline]] inline Vec<float> name##_lanes(Vec<float> x) {               \
-    Native b;                                                                         \
-    return Ops<ScalarType::Float>::name(b, 0, x);                                     \
-  }                                                                                   \
-  [[gnu::always_inline]] inline Vec<double> name##_lanes(Vec<double> x) {             \
-    Native b;                                                                         \
-    return Ops<ScalarType::Double>::name(b, 0, x);                                    \
+#define SINTER_LANE_FUNCTION(name)                                        \
+  [[gnu::always_inline]] inline Vec<float> name##_lanes(Vec<float> x) {   \
+    Native b;                                                             \
+    return Ops<ScalarType::Float>::name(b, 0, x);                         \
+  }                                                                       \
+  [[gnu::always_inline]] inline Vec<double> name##_lanes(Vec<double> x) { \
+    Native b;                                                             \
+    return Ops<ScalarType::Double>::name(b, 0, x);                        \
   }
 SINTER_LANE_FUNCTION(exp)
 SINTER_LANE_FUNCTION(log)

@@ -13,12 +13,19 @@ namespace sinter::SINTER_LEVEL::lanes {
 // a * b + c, rounded once where the level has the instruction.
 #if defined(SINTER_LEVEL_v4)
 [[gnu::always_inline]] inline Vec<float> mul_add(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm512_fmadd_ps(a, b, c); }
-[[gnu::always_inline]] inline Vec<double> mul_add(Vec<double> a, Vec<double> b, Vec<double> c) { return _mm512_fmadd_pd(a, b, c); }
+[[gnu::always_inline]] inline Vec<double> mul_add(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return _mm512_fmadd_pd(a, b, c);
+}
 #elif defined(SINTER_LEVEL_v3)
 [[gnu::always_inline]] inline Vec<float> mul_add(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm256_fmadd_ps(a, b, c); }
-[[gnu::always_inline]] inline Vec<double> mul_add(Vec<double> a, Vec<double> b, Vec<double> c) { return _mm256_fmadd_pd(a, b, c); }
+[[gnu::always_inline]] inline Vec<double> mul_add(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return _mm256_fmadd_pd(a, b, c);
+}
 #else
-template <class V> [[gnu::always_inline]] inline V mul_add(V a, V b, V c) { return a * b + c; }
+template <class V>
+[[gnu::always_inline]] inline V mul_add(V a, V b, V c) {
+  return a * b + c;
+}
 #endif
 
 /// An MR x (NV vectors) block of c. `tail`: elements of the last vector that exist, 0 = all. b's rows are ldb apart.
@@ -70,7 +77,8 @@ void panel(int64_t m, int64_t k, MatrixRef<T> a, const T* b, int64_t ldb, T* c, 
 }
 
 /// Sum over k in order, one accumulator per element of c. b row-major with rows ldb apart.
-template <class T> void small_product(int64_t m, int64_t n, int64_t k, MatrixRef<T> a, const T* b, int64_t ldb, T* c) {
+template <class T>
+void small_product(int64_t m, int64_t n, int64_t k, MatrixRef<T> a, const T* b, int64_t ldb, T* c) {
   constexpr int kW = kWidth<T>;
   int64_t j = 0;
   for (; j + 2 * kW <= n; j += 2 * kW) panel<T, 2, false>(m, k, a, b + j, ldb, c + j, n, 0);
@@ -81,7 +89,8 @@ template <class T> void small_product(int64_t m, int64_t n, int64_t k, MatrixRef
 }
 
 /// b (its columns dense) as rows of n elements.
-template <class T> void pack(MatrixRef<T> b, int64_t k, int64_t n, T* to) {
+template <class T>
+void pack(MatrixRef<T> b, int64_t k, int64_t n, T* to) {
   int64_t j = 0;
   if constexpr (sizeof(T) == 4) {
     for (; j + 4 <= n; j += 4) {  // blocks of 4 x 4, transposed in registers
@@ -118,7 +127,8 @@ template <class T, int kA, int kB>
 inline constexpr int64_t kSmallProduct = 32 * 1024;  // multiply-adds up to which register tiles beat Eigen's packing
 inline constexpr int64_t kPackBytes = 16 * 1024;     // of b, on the stack
 
-template <class T> void product(int64_t m, int64_t n, int64_t k, MatrixRef<T> a, MatrixRef<T> b, T* c) {
+template <class T>
+void product(int64_t m, int64_t n, int64_t k, MatrixRef<T> a, MatrixRef<T> b, T* c) {
   const bool a_rows = a.col_stride == 1 || k == 1, b_rows = b.col_stride == 1 || n == 1;
   if (m * n * k <= kSmallProduct) {
     if (b_rows) return small_product(m, n, k, a, b.data, b.row_stride, c);
@@ -135,7 +145,8 @@ template <class T> void product(int64_t m, int64_t n, int64_t k, MatrixRef<T> a,
   fn(m, n, k, a, b, c);
 }
 
-template <class T> void add_bias(int64_t m, int64_t n, T* c, T alpha, T beta, MatrixRef<T> bias) {
+template <class T>
+void add_bias(int64_t m, int64_t n, T* c, T alpha, T beta, MatrixRef<T> bias) {
   constexpr int kW = kWidth<T>;
   for (int64_t i = 0; i < m; ++i, c += n) {
     const T* p = bias.data + i * bias.row_stride;

@@ -5,12 +5,14 @@
 namespace sinter {
 
 /// A matrix by strides in elements.
-template <class T> struct MatrixRef {
+template <class T>
+struct MatrixRef {
   const T* data;
   int64_t row_stride, col_stride;
 };
 
-template <class T> struct GemmKernels {
+template <class T>
+struct GemmKernels {
   /// c (m x n, row-major, dense) = a (m x k) * b (k x n), k > 0. Which way is taken, and with it the order of the sum,
   /// depends on sizes and strides alone. Each operand: one stride 1 (or along a dimension of size 1).
   void (*product)(int64_t m, int64_t n, int64_t k, MatrixRef<T> a, MatrixRef<T> b, T* c);
@@ -18,10 +20,10 @@ template <class T> struct GemmKernels {
   void (*add_bias)(int64_t m, int64_t n, T* c, T alpha, T beta, MatrixRef<T> bias);
 };
 
-#define SINTER_GEMM_LEVEL(level)                 \
-  namespace level {                              \
-  extern const GemmKernels<float> kGemmFloat;    \
-  extern const GemmKernels<double> kGemmDouble;  \
+#define SINTER_GEMM_LEVEL(level)                \
+  namespace level {                             \
+  extern const GemmKernels<float> kGemmFloat;   \
+  extern const GemmKernels<double> kGemmDouble; \
   }
 SINTER_GEMM_LEVEL(v2)
 SINTER_GEMM_LEVEL(v3)

@@ -19,35 +19,55 @@ inline constexpr int kVecBytes = 32;
 inline constexpr int kVecBytes = 16;
 #endif
 
-template <class T> struct VecOf {
+template <class T>
+struct VecOf {
   typedef T type __attribute__((vector_size(kVecBytes)));
 };
-template <class T> using Vec = typename VecOf<T>::type;
-template <class T> inline constexpr int kWidth = kVecBytes / static_cast<int>(sizeof(T));
+template <class T>
+using Vec = typename VecOf<T>::type;
+template <class T>
+inline constexpr int kWidth = kVecBytes / static_cast<int>(sizeof(T));
 /// Native vectors that make up the 16 lanes.
-template <class T> inline constexpr int kLaneVecs = kReduceLanes / kWidth<T>;
+template <class T>
+inline constexpr int kLaneVecs = kReduceLanes / kWidth<T>;
 
-template <class T> [[gnu::always_inline]] inline Vec<T> load_vec(const T* p) {
+template <class T>
+[[gnu::always_inline]] inline Vec<T> load_vec(const T* p) {
   Vec<T> v;
   __builtin_memcpy(&v, p, sizeof v);
   return v;
 }
-template <class T> [[gnu::always_inline]] inline void store_vec(T* p, Vec<T> v) { __builtin_memcpy(p, &v, sizeof v); }
-template <class T> [[gnu::always_inline]] inline Vec<T> splat(T x) { return x - Vec<T>{}; }  // x - 0 keeps -0
+template <class T>
+[[gnu::always_inline]] inline void store_vec(T* p, Vec<T> v) {
+  __builtin_memcpy(p, &v, sizeof v);
+}
+template <class T>
+[[gnu::always_inline]] inline Vec<T> splat(T x) {
+  return x - Vec<T>{};
+}  // x - 0 keeps -0
 
-template <class T> inline constexpr T kLowest = static_cast<T>(-__builtin_inf());
-template <> inline constexpr int64_t kLowest<int64_t> = INT64_MIN;
-template <class T> inline constexpr T kHighest = static_cast<T>(__builtin_inf());
-template <> inline constexpr int64_t kHighest<int64_t> = INT64_MAX;
+template <class T>
+inline constexpr T kLowest = static_cast<T>(-__builtin_inf());
+template <>
+inline constexpr int64_t kLowest<int64_t> = INT64_MIN;
+template <class T>
+inline constexpr T kHighest = static_cast<T>(__builtin_inf());
+template <>
+inline constexpr int64_t kHighest<int64_t> = INT64_MAX;
 
 // Combine steps, for vectors and for single values alike.
-template <class T> struct SumStep {
+template <class T>
+struct SumStep {
   static constexpr bool kTwoLevels = true;
   static constexpr T kStart = 0;
-  template <class V> [[gnu::always_inline]] static V combine(V a, V b) { return a + b; }
+  template <class V>
+  [[gnu::always_inline]] static V combine(V a, V b) {
+    return a + b;
+  }
 };
 /// int64 sums wrap: done in unsigned arithmetic.
-template <> struct SumStep<int64_t> {
+template <>
+struct SumStep<int64_t> {
   static constexpr bool kTwoLevels = false;
   static constexpr int64_t kStart = 0;
   [[gnu::always_inline]] static Vec<int64_t> combine(Vec<int64_t> a, Vec<int64_t> b) {
@@ -57,18 +77,22 @@ template <> struct SumStep<int64_t> {
     return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
   }
 };
-template <class T> struct MaxStep {
+template <class T>
+struct MaxStep {
   static constexpr bool kTwoLevels = false;
   static constexpr T kStart = kLowest<T>;
-  template <class V> [[gnu::always_inline]] static V combine(V a, V b) {
+  template <class V>
+  [[gnu::always_inline]] static V combine(V a, V b) {
     const V t = b <= a ? a : b;  // b when it is greater or NaN
     return a == a ? t : a;
   }
 };
-template <class T> struct MinStep {
+template <class T>
+struct MinStep {
   static constexpr bool kTwoLevels = false;
   static constexpr T kStart = kHighest<T>;
-  template <class V> [[gnu::always_inline]] static V combine(V a, V b) {
+  template <class V>
+  [[gnu::always_inline]] static V combine(V a, V b) {
     const V t = b >= a ? a : b;
     return a == a ? t : a;
   }
@@ -92,39 +116,47 @@ template <class T, class Step, int S = kWidth<T> / 2>
 
 // The first `count` < width elements; loads give 0 in the other lanes and touch no byte beyond.
 #if defined(SINTER_LEVEL_v4)
-template <class T> [[gnu::always_inline]] inline Vec<T> load_part(const T* p, int count) {
+template <class T>
+[[gnu::always_inline]] inline Vec<T> load_part(const T* p, int count) {
   if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), p);
   else return (Vec<T>)_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << count) - 1), p);
 }
-template <class T> [[gnu::always_inline]] inline void store_part(T* p, Vec<T> v, int count) {
+template <class T>
+[[gnu::always_inline]] inline void store_part(T* p, Vec<T> v, int count) {
   if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1), (Vec<float>)v);
   else _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << count) - 1), (Vec<double>)v);
 }
 #elif defined(SINTER_LEVEL_v3)
 inline constexpr int32_t kPartMask[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
-template <class T> [[gnu::always_inline]] inline __m256i part_mask(int count) {
+template <class T>
+[[gnu::always_inline]] inline __m256i part_mask(int count) {
   const int words = count * static_cast<int>(sizeof(T) / 4);
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kPartMask + 8 - words));
 }
-template <class T> [[gnu::always_inline]] inline Vec<T> load_part(const T* p, int count) {
+template <class T>
+[[gnu::always_inline]] inline Vec<T> load_part(const T* p, int count) {
   return (Vec<T>)_mm256_maskload_ps(reinterpret_cast<const float*>(p), part_mask<T>(count));
 }
-template <class T> [[gnu::always_inline]] inline void store_part(T* p, Vec<T> v, int count) {
+template <class T>
+[[gnu::always_inline]] inline void store_part(T* p, Vec<T> v, int count) {
   _mm256_maskstore_ps(reinterpret_cast<float*>(p), part_mask<T>(count), (Vec<float>)v);
 }
 #else
-template <class T> [[gnu::always_inline]] inline Vec<T> load_part(const T* p, int count) {
+template <class T>
+[[gnu::always_inline]] inline Vec<T> load_part(const T* p, int count) {
   Vec<T> v{};
   for (int i = 0; i < count; ++i) v[i] = p[i];
   return v;
 }
-template <class T> [[gnu::always_inline]] inline void store_part(T* p, Vec<T> v, int count) {
+template <class T>
+[[gnu::always_inline]] inline void store_part(T* p, Vec<T> v, int count) {
   for (int i = 0; i < count; ++i) p[i] = v[i];
 }
 #endif
 
 /// Whether any lane of a comparison's result is set.
-template <class M> [[gnu::always_inline]] inline bool any_lane(M mask) {
+template <class M>
+[[gnu::always_inline]] inline bool any_lane(M mask) {
 #if defined(SINTER_LEVEL_v4)
   return _mm512_test_epi64_mask((__m512i)mask, (__m512i)mask) != 0;
 #elif defined(SINTER_LEVEL_v3)
@@ -142,7 +174,8 @@ template <class T, int... I>
 }
 
 /// Accumulators of one row.
-template <class T, class Step> struct Lanes {
+template <class T, class Step>
+struct Lanes {
   Vec<T> acc[kLaneVecs<T>];
   [[gnu::always_inline]] void reset() {
 #pragma GCC unroll 8
@@ -153,7 +186,8 @@ template <class T, class Step> struct Lanes {
     for (int j = 0; j < kLaneVecs<T>; ++j) acc[j] = Step::combine(acc[j], o.acc[j]);
   }
   /// One more element for each of lanes 0..count; the others stay as they are. values(offset, n): n <= width elements.
-  template <class Values> [[gnu::always_inline]] void tail(int count, Values values) {
+  template <class Values>
+  [[gnu::always_inline]] void tail(int count, Values values) {
     constexpr int kW = kWidth<T>;
 #pragma GCC unroll 8
     for (int j = 0; j < kLaneVecs<T>; ++j) {
@@ -194,7 +228,8 @@ template <class T, class Step, class F, class... Ptr>
   };
   if (n == 1) return part(0, 1)[0];  // no reduced dimension: the element itself
   const int64_t groups = n / kReduceLanes, rest = n % kReduceLanes;
-  const int64_t block = Step::kTwoLevels ? reduce_block_steps_of((n + kReduceLanes - 1) / kReduceLanes) : INT64_MAX / kReduceLanes;
+  const int64_t block =
+      Step::kTwoLevels ? reduce_block_steps_of((n + kReduceLanes - 1) / kReduceLanes) : INT64_MAX / kReduceLanes;
   Lanes<T, Step> acc0, acc1;
   acc0.reset();
   acc1.reset();
@@ -217,7 +252,8 @@ template <class T, class Step, class F, class... Ptr>
       acc1.fold(acc0);
       acc0.reset();
     }
-    acc0.tail(static_cast<int>(rest), [&](int j, int count) __attribute__((always_inline)) { return part(i + j, count); });
+    acc0.tail(
+        static_cast<int>(rest), [&](int j, int count) __attribute__((always_inline)) { return part(i + j, count); });
   }
   if (two) {
     acc1.fold(acc0);

@@ -1,7 +1,7 @@
 // Layer normalisation over dense rows.
-#include "norm_kernels.h"
 #include "functions.h"
 #include "lanes.h"
+#include "norm_kernels.h"
 
 namespace sinter::SINTER_LEVEL::lanes {
 namespace {
@@ -14,12 +14,16 @@ template <class T, class F, class... Ptr>
   return reduce_lanes<T, SumStep<T>>(n, static_cast<T*>(nullptr), f, in...);
 }
 
-template <class T> struct RowStats {
+template <class T>
+struct RowStats {
   Vec<T> mean, rstd;
 };
 
-template <class T> RowStats<T> row_stats(const T* x, T eps, int64_t n) {
-  const T mean = sum_row<T>(n, [](Vec<T> v) SINTER_INLINE_LAMBDA { return v; }, x) / static_cast<T>(n);
+template <class T>
+RowStats<T> row_stats(const T* x, T eps, int64_t n) {
+  const T mean = sum_row<T>(
+                     n, [](Vec<T> v) SINTER_INLINE_LAMBDA { return v; }, x) /
+                 static_cast<T>(n);
   const Vec<T> mu = splat<T>(mean);
   const auto square = [&](Vec<T> v) SINTER_INLINE_LAMBDA {
     const Vec<T> d = v - mu;
@@ -35,11 +39,14 @@ void forward(const T* x, const T* weight, const T* bias, T eps, T* out, int64_t 
     const RowStats<T> s = row_stats(x, eps, n);
     const auto hat = [&](Vec<T> v) SINTER_INLINE_LAMBDA { return (v - s.mean) * s.rstd; };
     if (weight && bias) {
-      map_lanes(n, out, [&](Vec<T> v, Vec<T> w, Vec<T> b) SINTER_INLINE_LAMBDA { return hat(v) * w + b; }, x, weight, bias);
+      map_lanes(
+          n, out, [&](Vec<T> v, Vec<T> w, Vec<T> b) SINTER_INLINE_LAMBDA { return hat(v) * w + b; }, x, weight, bias);
     } else if (weight) {
-      map_lanes(n, out, [&](Vec<T> v, Vec<T> w) SINTER_INLINE_LAMBDA { return hat(v) * w; }, x, weight);
+      map_lanes(
+          n, out, [&](Vec<T> v, Vec<T> w) SINTER_INLINE_LAMBDA { return hat(v) * w; }, x, weight);
     } else if (bias) {
-      map_lanes(n, out, [&](Vec<T> v, Vec<T> b) SINTER_INLINE_LAMBDA { return hat(v) + b; }, x, bias);
+      map_lanes(
+          n, out, [&](Vec<T> v, Vec<T> b) SINTER_INLINE_LAMBDA { return hat(v) + b; }, x, bias);
     } else {
       map_lanes(n, out, hat, x);
     }
@@ -53,17 +60,20 @@ template <class T, class Gw, class... Ptr>
   const Vec<T> a = splat<T>(sum_row<T>(n, gw, g...) / static_cast<T>(n));
   const auto product = [&](Vec<T> v, auto... u) SINTER_INLINE_LAMBDA { return gw(u...) * ((v - s.mean) * s.rstd); };
   const Vec<T> b = splat<T>(sum_row<T>(n, product, x, g...) / static_cast<T>(n));
-  const auto result = [&](Vec<T> v, auto... u) SINTER_INLINE_LAMBDA {
-    return ((gw(u...) - a) - ((v - s.mean) * s.rstd) * b) * s.rstd;
-  };
+  const auto result = [&](Vec<T> v, auto... u)
+                          SINTER_INLINE_LAMBDA { return ((gw(u...) - a) - ((v - s.mean) * s.rstd) * b) * s.rstd; };
   map_lanes(n, out, result, x, g...);
 }
 
 template <class T>
 void backward_input(const T* grad, const T* x, const T* weight, T eps, T* out, int64_t m, int64_t n) {
   for (int64_t r = 0; r < m; ++r, grad += n, x += n, out += n) {
-    if (weight) input_row(x, eps, out, n, [](Vec<T> g, Vec<T> w) SINTER_INLINE_LAMBDA { return g * w; }, grad, weight);
-    else input_row(x, eps, out, n, [](Vec<T> g) SINTER_INLINE_LAMBDA { return g; }, grad);
+    if (weight)
+      input_row(
+          x, eps, out, n, [](Vec<T> g, Vec<T> w) SINTER_INLINE_LAMBDA { return g * w; }, grad, weight);
+    else
+      input_row(
+          x, eps, out, n, [](Vec<T> g) SINTER_INLINE_LAMBDA { return g; }, grad);
   }
 }
 
@@ -84,16 +94,22 @@ void backward_weight(const T* grad, const T* x, T eps, T* out, int64_t m, int64_
       map_lanes(n, one_row ? out : temp + r, product, grad, x);
       continue;
     }
-    map_lanes(n, acc, [&](Vec<T> sum, Vec<T> g, Vec<T> v) SINTER_INLINE_LAMBDA { return sum + product(g, v); }, acc, grad, x);
+    map_lanes(
+        n, acc, [&](Vec<T> sum, Vec<T> g, Vec<T> v) SINTER_INLINE_LAMBDA { return sum + product(g, v); }, acc, grad, x);
     if (two && ((r + 1) % block == 0 || r + 1 == m)) {
       map_lanes(n, out, add, out, acc);
       for (int64_t c = 0; c < n; ++c) acc[c] = 0;
     }
   }
-  if (one_column && !one_row) *out = sum_row<T>(m, [](Vec<T> v) SINTER_INLINE_LAMBDA { return v; }, temp);
+  if (one_column && !one_row)
+    *out = sum_row<T>(
+        m, [](Vec<T> v) SINTER_INLINE_LAMBDA { return v; }, temp);
 }
 
-template <class T> constexpr NormKernels<T> table() { return {forward<T>, backward_input<T>, backward_weight<T>}; }
+template <class T>
+constexpr NormKernels<T> table() {
+  return {forward<T>, backward_input<T>, backward_weight<T>};
+}
 
 }  // namespace
 }  // namespace sinter::SINTER_LEVEL::lanes

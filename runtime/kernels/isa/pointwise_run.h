@@ -23,16 +23,16 @@ using PointwiseFn = void (*)(const PointwiseRun& run);
 /// Converts n elements; strides in elements.
 using ConvertFn = void (*)(void* dst, int64_t dst_stride, const void* src, int64_t src_stride, int64_t n);
 
-#define SINTER_DECLARE_POINTWISE_LEVEL(level)                                                  \
-  namespace level {                                                                            \
-  PointwiseFn find_pointwise_bool(Op op, int n_in);                                            \
-  PointwiseFn find_pointwise_i64(Op op, int n_in);                                             \
-  PointwiseFn find_pointwise_f32(Op op, int n_in);                                             \
-  PointwiseFn find_pointwise_f32_math(Op op, int n_in);                                        \
-  PointwiseFn find_pointwise_f64(Op op, int n_in);                                             \
-  /* Null when the row does not take the compute type or this number of operands. */           \
-  PointwiseFn find_pointwise(Op op, ScalarType compute, int n_in);                             \
-  ConvertFn find_convert(ScalarType dst, ScalarType src);                                      \
+#define SINTER_DECLARE_POINTWISE_LEVEL(level)                                        \
+  namespace level {                                                                  \
+  PointwiseFn find_pointwise_bool(Op op, int n_in);                                  \
+  PointwiseFn find_pointwise_i64(Op op, int n_in);                                   \
+  PointwiseFn find_pointwise_f32(Op op, int n_in);                                   \
+  PointwiseFn find_pointwise_f32_math(Op op, int n_in);                              \
+  PointwiseFn find_pointwise_f64(Op op, int n_in);                                   \
+  /* Null when the row does not take the compute type or this number of operands. */ \
+  PointwiseFn find_pointwise(Op op, ScalarType compute, int n_in);                   \
+  ConvertFn find_convert(ScalarType dst, ScalarType src);                            \
   }
 SINTER_DECLARE_POINTWISE_LEVEL(v2)
 SINTER_DECLARE_POINTWISE_LEVEL(v3)

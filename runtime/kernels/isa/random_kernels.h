@@ -12,9 +12,9 @@ struct RandomKernels {
   void (*normal)(const uint32_t* words, int64_t n, float* out);
 };
 
-#define SINTER_RANDOM_LEVEL(level)      \
-  namespace level {                     \
-  extern const RandomKernels kRandom;   \
+#define SINTER_RANDOM_LEVEL(level)    \
+  namespace level {                   \
+  extern const RandomKernels kRandom; \
   }
 SINTER_RANDOM_LEVEL(v2)
 SINTER_RANDOM_LEVEL(v3)

@@ -1,15 +1,19 @@
 // Sums, maxima and minima of contiguous rows and columns, in the order of reduce_order.h.
-#include "reduce_kernels.h"
 #include "lanes.h"
+#include "reduce_kernels.h"
 
 namespace sinter::SINTER_LEVEL::lanes {
 namespace {
 
 /// Rows taken together, so that the add latency of one chain is hidden where registers allow.
-template <class T> constexpr int kRowsAtOnce = kLaneVecs<T> == 1 ? 4 : kLaneVecs<T> == 2 ? 2 : 1;
+template <class T>
+constexpr int kRowsAtOnce = kLaneVecs<T> == 1   ? 4
+                            : kLaneVecs<T> == 2 ? 2
+                                                : 1;
 
 /// Rows of at most 16 * 64 elements need one level only: several side by side.
-template <class T, class Step> void short_rows(const T* in, int64_t n, int64_t stride, T* out) {
+template <class T, class Step>
+void short_rows(const T* in, int64_t n, int64_t stride, T* out) {
   constexpr int kRows = kRowsAtOnce<T>, kW = kWidth<T>;
   Lanes<T, Step> acc[kRows];
 #pragma GCC unroll 4
@@ -19,23 +23,24 @@ template <class T, class Step> void short_rows(const T* in, int64_t n, int64_t s
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-      for (int j = 0; j < kLaneVecs<T>; ++j)
-        acc[r].acc[j] = Step::combine(acc[r].acc[j], load_vec(in + r * stride + i + j * kW));
+      for (int j = 0; j < kLaneVecs<T>; ++j) acc[r].acc[j] = Step::combine(acc[r].acc[j], load_vec(in + r * stride + i + j * kW));
     }
   }
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
     const T* last = in + r * stride + i;
     if (i < n)
-      acc[r].tail(static_cast<int>(n - i), [&](int j, int count) __attribute__((always_inline)) {
-        return count == kW ? load_vec(last + j) : load_part(last + j, count);
-      });
+      acc[r].tail(
+          static_cast<int>(n - i), [&](int j, int count) __attribute__((always_inline)) {
+            return count == kW ? load_vec(last + j) : load_part(last + j, count);
+          });
     out[r] = acc[r].tree();
   }
 }
 
 /// A row of more than one block. Blocks do not depend on each other until they are folded: several side by side.
-template <class T> T long_row_sum(const T* in, int64_t n, int64_t block) {
+template <class T>
+T long_row_sum(const T* in, int64_t n, int64_t block) {
   using Step = SumStep<T>;
   constexpr int kBlocks = kRowsAtOnce<T>, kW = kWidth<T>;
   const int64_t span = block * kReduceLanes;
@@ -72,7 +77,8 @@ template <class T> T long_row_sum(const T* in, int64_t n, int64_t block) {
   return total.tree();
 }
 
-template <class T, class Step> void rows_of(const T* in, int64_t rows, int64_t n, int64_t stride, T* out) {
+template <class T, class Step>
+void rows_of(const T* in, int64_t rows, int64_t n, int64_t stride, T* out) {
   int64_t r = 0;
   if (n <= kReduceLanes * 64 || !Step::kTwoLevels) {
     for (; r + kRowsAtOnce<T> <= rows; r += kRowsAtOnce<T>) short_rows<T, Step>(in + r * stride, n, stride, out + r);
@@ -88,7 +94,8 @@ template <class T, class Step> void rows_of(const T* in, int64_t rows, int64_t n
   }
 }
 
-template <class T> void square_rows(const T* in, int64_t rows, int64_t n, int64_t stride, const T* center, T* out) {
+template <class T>
+void square_rows(const T* in, int64_t rows, int64_t n, int64_t stride, const T* center, T* out) {
   for (int64_t r = 0; r < rows; ++r) {
     const Vec<T> c = splat<T>(center[r]);
     const auto square = [&](Vec<T> v) __attribute__((always_inline)) { return (v - c) * (v - c); };
@@ -97,10 +104,14 @@ template <class T> void square_rows(const T* in, int64_t rows, int64_t n, int64_
 }
 
 struct NoCenter {
-  template <class V> [[gnu::always_inline]] V operator()(V x, V) const { return x; }
+  template <class V>
+  [[gnu::always_inline]] V operator()(V x, V) const {
+    return x;
+  }
 };
 struct FromCenter {
-  template <class V> [[gnu::always_inline]] V operator()(V x, V c) const {
+  template <class V>
+  [[gnu::always_inline]] V operator()(V x, V c) const {
     const V d = x - c;
     return d * d;
   }
@@ -159,7 +170,8 @@ void columns_of(const T* in, int64_t n, int64_t inner, int64_t stride, const T* 
   }
 }
 
-template <class T, class Step> void plain_columns(const T* in, int64_t n, int64_t inner, int64_t stride, T* out) {
+template <class T, class Step>
+void plain_columns(const T* in, int64_t n, int64_t inner, int64_t stride, T* out) {
   columns_of<T, Step>(in, n, inner, stride, nullptr, out, NoCenter{});
 }
 template <class T>
@@ -167,7 +179,8 @@ void square_columns(const T* in, int64_t n, int64_t inner, int64_t stride, const
   columns_of<T, SumStep<T>>(in, n, inner, stride, center, out, FromCenter{});
 }
 
-template <class T, class Test> [[gnu::always_inline]] inline int64_t find_if(const T* in, int64_t n, Test test) {
+template <class T, class Test>
+[[gnu::always_inline]] inline int64_t find_if(const T* in, int64_t n, Test test) {
   constexpr int kW = kWidth<T>;
   int64_t i = 0;
   for (; i + 4 * kW <= n; i += 4 * kW) {
@@ -177,8 +190,11 @@ template <class T, class Test> [[gnu::always_inline]] inline int64_t find_if(con
   while (i + 1 < n && !test(in[i])) ++i;
   return i;
 }
-template <class T> int64_t find(const T* in, int64_t n, T value) {
-  if (value != value) return find_if(in, n, [](auto v) __attribute__((always_inline)) { return v != v; });
+template <class T>
+int64_t find(const T* in, int64_t n, T value) {
+  if (value != value)
+    return find_if(
+        in, n, [](auto v) __attribute__((always_inline)) { return v != v; });
   const Vec<T> all = splat<T>(value);
   struct Equal {
     Vec<T> vec;
@@ -189,10 +205,17 @@ template <class T> int64_t find(const T* in, int64_t n, T value) {
   return find_if(in, n, Equal{all, value});
 }
 
-template <class T> constexpr ReduceKernels<T> table() {
-  ReduceKernels<T> t{rows_of<T, SumStep<T>>,       rows_of<T, MaxStep<T>>,       rows_of<T, MinStep<T>>,
-                     plain_columns<T, SumStep<T>>, plain_columns<T, MaxStep<T>>, plain_columns<T, MinStep<T>>,
-                     find<T>,                      nullptr,                      nullptr};
+template <class T>
+constexpr ReduceKernels<T> table() {
+  ReduceKernels<T> t{rows_of<T, SumStep<T>>,
+                     rows_of<T, MaxStep<T>>,
+                     rows_of<T, MinStep<T>>,
+                     plain_columns<T, SumStep<T>>,
+                     plain_columns<T, MaxStep<T>>,
+                     plain_columns<T, MinStep<T>>,
+                     find<T>,
+                     nullptr,
+                     nullptr};
   if constexpr (sizeof(T) == 4 || T(0.5) != T(0)) {
     t.square_rows = square_rows<T>;
     t.square_columns = square_columns<T>;

@@ -7,7 +7,8 @@ namespace sinter {
 /// Rows: `rows` rows of n contiguous elements, `stride` elements apart; one result each.
 /// Columns: n rows of `inner` contiguous elements, `stride` apart, reduced over the rows; `inner` results.
 /// center (float types only): sum((x - center)^2), one center per row or column.
-template <class T> struct ReduceKernels {
+template <class T>
+struct ReduceKernels {
   void (*sum_rows)(const T* in, int64_t rows, int64_t n, int64_t stride, T* out);
   void (*max_rows)(const T* in, int64_t rows, int64_t n, int64_t stride, T* out);
   void (*min_rows)(const T* in, int64_t rows, int64_t n, int64_t stride, T* out);
@@ -21,13 +22,14 @@ template <class T> struct ReduceKernels {
 };
 
 /// The table of the level in use (isa()). T: float, double, int64_t.
-template <class T> const ReduceKernels<T>& reduce_kernels();
+template <class T>
+const ReduceKernels<T>& reduce_kernels();
 
-#define SINTER_REDUCE_LEVEL(level)                       \
-  namespace level {                                      \
-  extern const ReduceKernels<float> kReduceFloat;        \
-  extern const ReduceKernels<double> kReduceDouble;      \
-  extern const ReduceKernels<int64_t> kReduceLong;       \
+#define SINTER_REDUCE_LEVEL(level)                  \
+  namespace level {                                 \
+  extern const ReduceKernels<float> kReduceFloat;   \
+  extern const ReduceKernels<double> kReduceDouble; \
+  extern const ReduceKernels<int64_t> kReduceLong;  \
   }
 SINTER_REDUCE_LEVEL(v2)
 SINTER_REDUCE_LEVEL(v3)
