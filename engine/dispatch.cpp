@@ -33,6 +33,7 @@ Tensor call(const OpCall& c) {
 
 namespace {
 constexpr uint64_t kGuarded = event_key::kCareful | event_key::kGuardOnly;
+constexpr uint64_t kView = event_key::kCareful | event_key::kViewOnly;
 
 template <int n>
 inline bool same_operands(Context* f, const Event* e, TensorImpl* const* in) {
@@ -60,10 +61,12 @@ inline Tensor short_call(Op op, TensorImpl* const* in, uint64_t attr, Loc loc, u
   if (differ == 0 && e->attr == attr && same_operands<n>(f, e, in)) [[likely]]
     return f->hand_out(e);
   if ((differ & ~event_key::kEventBits) != 0 || e->attr != attr) return long_call<n>(op, flags, in, attr, loc);
-  const bool guarded = (differ & kGuarded) == kGuarded;
-  if (guarded ? !f->bind_inputs(*e, in, n) : differ != event_key::kTracked || !same_operands<n>(f, e, in))
+  const uint64_t care = differ & ~event_key::kTracked;
+  if (care == kGuarded ? !f->bind_inputs(*e, in, n) : (care != 0 && care != kView) || !same_operands<n>(f, e, in))
     return long_call<n>(op, flags, in, attr, loc);
-  Tensor result = differ & event_key::kTracked ? tracked_call<n>(e, op, flags, in, attr, loc) : f->hand_out(e);
+  Tensor result = differ & event_key::kTracked ? tracked_call<n>(e, op, flags, in, attr, loc)
+                  : care == kView              ? f->hand_out_view(e, in[0])
+                                               : f->hand_out(e);
   if (f->close_is_due()) [[unlikely]]
     f->close_now(loc);
   return result;

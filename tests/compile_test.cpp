@@ -1,9 +1,17 @@
 // compile(): options, stances, limits, what a person sees.
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <algorithm>
+#include <cerrno>
+#include <cstddef>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include "codegen/kernel.h"
 #include "engine/frame/breaks.h"
 #include "engine/frame/size_expr.h"
 #include "runtime/cpu.h"
@@ -230,6 +238,58 @@ TEST_CASE("debug files hold graph, program and annotated assembly") {
 TEST_CASE("child of the test of debug files", "[.][debug-child]") {
   auto g = compile([](const Tensor& x) { return x.tanh() * 2; });
   g(randn({8}));
+}
+
+namespace {
+/// Runs a hidden test case of this program in a process of its own.
+int run_child(const std::string& tag) {
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+  return std::system((self + " '" + tag + "' > /dev/null 2>&1").c_str());
+}
+
+void check_against_eager() {
+  auto f = [](const Tensor& x) { return softmax(x.sin() * 2 + 1, -1); };
+  auto g = compile(f);
+  const Tensor x = randn({5, 40});
+  for (int i = 0; i < 3; ++i) REQUIRE(same_bits(f(x), g(x)));
+}
+}  // namespace
+
+TEST_CASE("a system that refuses executable memory: interpreted, said once, same bits") {
+  REQUIRE(run_child("[no-exec-child]") == 0);
+}
+TEST_CASE("child: no new executable mapping is allowed", "[.][no-exec-child]") {
+  // mmap and mprotect with PROT_EXEC fail from here on.
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_mmap, 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_mprotect, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[2])),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  sock_fprog program{static_cast<unsigned short>(std::size(filter)), filter};
+  REQUIRE(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+  REQUIRE(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+  Capture logs;
+  check_against_eager();
+  REQUIRE_FALSE(codegen::jit_available());
+  const std::string first = logs.text();
+  REQUIRE(first.find("executable memory") != std::string::npos);
+  check_against_eager();
+  REQUIRE(logs.text() == first);
+}
+
+TEST_CASE("under memory-deny-write-execute kernels are still generated") {
+  if (isa() == Isa::None) return;
+  REQUIRE(run_child("[mdwe-child]") == 0);
+}
+TEST_CASE("child: memory-deny-write-execute", "[.][mdwe-child]") {
+  constexpr int kSetMdwe = 65, kRefuseExecGain = 1;  // PR_SET_MDWE, Linux 6.3
+  if (prctl(kSetMdwe, kRefuseExecGain, 0, 0, 0) != 0) return;
+  check_against_eager();
+  REQUIRE(codegen::jit_available());
 }
 
 TEST_CASE("sizes are explained by input dims") {

@@ -91,6 +91,13 @@ class Context final : public FrameBase {
     cursor = n != nullptr ? n : &kNoEvent;
     return Tensor::adopt(p);
   }
+  /// The same for a kViewOnly event.
+  Tensor hand_out_view(Event* e, const TensorImpl* base) {
+    Tensor result = hand_out(e);
+    result.impl()->storage = base->storage;  // not counted while pooled: the base is bound or pooled until the close
+    result.impl()->offset = base->offset + e->info->meta.offset;
+    return result;
+  }
   /// The same for an event that builds an autograd node.
   Tensor hand_out_tracked(Event* e, const OpCall& c);
   /// The event at the cursor is this call but for first uses of inputs: compares and binds these. False: nothing was done.

@@ -25,7 +25,7 @@ namespace {
 void describe_leaf(const Leaf& leaf, const CompiledState& state, RegionExplanation& r) {
   int32_t input = 0;
   for (const Event* e : leaf.path) {
-    r.ops.push_back(fmt::format("{} ({})", op_info(static_cast<Op>(e->key & event_key::kOpMask)).name, place(e->info->loc)));
+    r.ops.push_back(fmt::format("{} ({})", event_name(*e), place(e->info->loc)));
     for (const InputGuard& g : e->info->guards)
       r.guards.push_back(
           fmt::format("{}, first used at {}", describe_guard(g, fmt::format("input {}", input++)), place(e->info->loc)));

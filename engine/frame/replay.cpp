@@ -247,13 +247,7 @@ Tensor Context::commit(Event* e, const OpCall& c) {
   for (const InputGuard& g : info.guards) bind(c.in[g.operand], g.slot);
   for (int i = 0; i < c.n_scalars; ++i) scalars[info.first_scalar + i] = c.scalars[i];
   if (info.inplace) return finish_call(e, c, commit_inplace(e, c));
-  Tensor result = hand_out(e);
-  if (info.view) {
-    TensorImpl* base = c.in[0];
-    result.impl()->storage = base->storage;  // not counted while pooled: the base is bound or pooled until the close
-    result.impl()->offset = base->offset + info.meta.offset;
-  }
-  return finish_call(e, c, std::move(result));
+  return finish_call(e, c, info.view ? hand_out_view(e, c.in[0]) : hand_out(e));
 }
 
 /// As commit, where sizes or integers are generalised: the result's geometry is inferred anew.
@@ -320,7 +314,7 @@ void Context::grow_scalars(int32_t n) {
 }
 
 Tensor Context::hand_out_tracked(Event* e, const OpCall& c) {
-  Tensor result = hand_out(e);
+  Tensor result = e->key & event_key::kViewOnly ? hand_out_view(e, c.in[0]) : hand_out(e);
   record_node(c, result);
   return result;
 }

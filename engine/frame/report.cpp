@@ -63,8 +63,8 @@ std::vector<std::string> name_live_outs(const Leaf& leaf, const std::vector<uint
   for (const Leaf::PooledSlot& p : leaf.pooled) {
     if (p.view || !(live[static_cast<size_t>(p.root_index) / 64] >> (p.root_index % 64) & 1)) continue;
     const EventInfo& info = *p.event->info;
-    names.push_back(fmt::format("{} ({}) {}{}", op_info(static_cast<Op>(p.event->key & event_key::kOpMask)).name, place(info.loc),
-                                dtype_short_name(info.meta.dtype), to_string(info.meta.sizes)));
+    names.push_back(fmt::format("{} ({}) {}{}", event_name(*p.event), place(info.loc), dtype_short_name(info.meta.dtype),
+                                to_string(info.meta.sizes)));
   }
   return names;
 }

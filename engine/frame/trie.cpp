@@ -3,6 +3,12 @@
 
 namespace sinter {
 
+std::string event_name(const Event& e) {
+  std::string name = op_info(static_cast<Op>(e.key & event_key::kOpMask)).name;
+  if (e.info->inplace && name.back() != '_') name += '_';
+  return name;
+}
+
 Tries::Tries() { root.info = new EventInfo(); }
 Tries::~Tries() { delete root.info; }
 

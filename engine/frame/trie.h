@@ -70,7 +70,7 @@ struct alignas(64) Event {
 static_assert(sizeof(Event) == 64);
 
 namespace event_key {
-inline constexpr uint64_t kOpMask = 0x1ff;
+inline constexpr uint64_t kOpMask = 0xff;
 inline constexpr int kFlagShift = 10, kInShift = 18, kScalarShift = 21;
 inline constexpr uint64_t kMany = 7;  // operand count above 6: the real one is in the info
 inline constexpr uint64_t kHasInts = 1ull << 29;
@@ -78,7 +78,8 @@ inline constexpr uint64_t kHasInts = 1ull << 29;
 inline constexpr uint64_t kCareful = 1ull << 30;   // first use of an input, a view, an in-place call, ...
 inline constexpr uint64_t kTracked = 1ull << 31;   // builds an autograd node
 inline constexpr uint64_t kGuardOnly = 1ull << 9;  // with kCareful: first uses of inputs are all that makes it careful
-inline constexpr uint64_t kEventBits = kCareful | kTracked | kGuardOnly;
+inline constexpr uint64_t kViewOnly = 1ull << 8;   // with kCareful: a view, and nothing else to be careful about
+inline constexpr uint64_t kEventBits = kCareful | kTracked | kGuardOnly | kViewOnly;
 
 constexpr uint64_t scalar_code(ScalarType t) { return t == ScalarType::Bool ? 1 : t == ScalarType::Long ? 2 : 3; }
 constexpr uint64_t make(Op op, uint8_t flags, unsigned n_in, uint32_t ambient) {
@@ -90,7 +91,11 @@ inline uint64_t of(const OpCall& call, uint32_t ambient) {
   for (int i = 0; i < call.n_scalars; ++i) key |= scalar_code(call.scalars[i].type()) << (kScalarShift + 2 * i);
   return call.ints.empty() ? key : key | kHasInts;
 }
+static_assert(kOpCount < static_cast<int>(kOpMask));
 }  // namespace event_key
+
+/// "add", or "add_" for an in-place call.
+std::string event_name(const Event& e);
 
 /// Two inputs whose memory overlaps: part of what a leaf relies on when its region writes.
 struct AliasRelation {
