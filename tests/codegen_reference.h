@@ -466,7 +466,7 @@ inline Value random_value(std::mt19937_64& rng, ScalarType t) {
   const uint64_t pick = rng() % 4;
   if (t == kLong) {
     if (pick == 0) return Value::of(static_cast<int64_t>(rng()));
-    if (pick == 1) return Value::of(static_cast<int64_t>(uint64_t{1} << rng() % 64) - static_cast<int64_t>(rng() % 2));
+    if (pick == 1) return Value::of(static_cast<int64_t>((uint64_t{1} << rng() % 64) - rng() % 2));
     return Value::of(static_cast<int64_t>(rng() % 21) - 10);
   }
   double d = (static_cast<double>(rng() >> 11) * 0x1p-53 - 0.5) * (pick == 1 ? 200.0 : 8.0);

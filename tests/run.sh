@@ -15,7 +15,7 @@ case "${1:-}" in
 esac
 
 # Not worth a slow build: these sweep numbers through code that other tests reach too.
-not_sanitized='^(math_ulp|gradcheck|kernels_gemm|kernels_random|kernels_softmax_norm|program_random)_test$'
+not_sanitized='^(math_ulp|gradcheck|kernels_gemm|kernels_random|kernels_reduce|kernels_softmax_norm|program_random)_test$'
 
 # Configures and builds quietly: the whole log is shown only when it fails.
 build() {

@@ -15,6 +15,7 @@ namespace sinter {
 
 std::atomic<int64_t> accumulated_variants{0};
 thread_local std::vector<CloseRecord>* Context::listener = nullptr;
+thread_local int HiddenFrame::depth = 0;
 
 /// One close, from the live check to the give-away. Lives on the stack; the context is out of sight (current_frame is
 /// null), so that deleters and hooks that enter the engine run eager.
@@ -58,6 +59,7 @@ class RegionRunner {
   }
   void release(const Leaf::PooledSlot& p);
   void renew_storages();
+  void run_interpreter();
   Context& c_;
   Leaf& leaf_;
   std::vector<uint64_t>& live_;
@@ -89,10 +91,20 @@ void RegionRunner::check_inputs_unwritten() const {
   }
 }
 
+void RegionRunner::run_interpreter() {
+  try {
+    interpret(leaf_.path.data(), leaf_.path.size(), c_.slots, c_.scalars, c_.free_ints_.data());
+  } catch (...) {
+    for (const Leaf::PooledSlot& p : leaf_.pooled)
+      if (!p.view) c_.slots[p.slot]->storage->release_bytes();
+    throw;
+  }
+}
+
 void RegionRunner::run(const ProgramEntry* entry) {
   if (entry == nullptr || entry->program == nullptr) {
     c_.owner().interpreted.fetch_add(1, std::memory_order_relaxed);
-    interpret(leaf_.path.data(), leaf_.path.size(), c_.slots, c_.scalars, c_.free_ints_.data());
+    run_interpreter();
     for (const Leaf::PooledSlot& p : leaf_.pooled)
       if (!p.view && !is_live(p.root_index)) c_.slots[p.slot]->storage->release_bytes();
     return;
@@ -120,13 +132,11 @@ void RegionRunner::run(const ProgramEntry* entry) {
 void RegionRunner::release(const Leaf::PooledSlot& p) {
   TensorImpl* t = c_.slots[p.slot];
   if (p.view) t->storage->retain();
-  t->pool = nullptr;
   // One atomic step makes it a plain tensor: another thread that drops the last handle at this moment either still saw it
   // pooled (then the count we get back is 0 and it stays ours) or destroys it as usual.
   const uint64_t before = t->head.fetch_sub(head::kPooled, std::memory_order_acq_rel);
   if (static_cast<uint32_t>(before) == 0) {
     if (p.view) t->storage->release();
-    t->pool = this_thread_pool;
     t->head.fetch_or(head::kPooled, std::memory_order_relaxed);
     return;
   }
@@ -197,11 +207,7 @@ void Context::close(Break reason, Loc loc) {
   if (aliases_.size() > 1)
     std::sort(aliases_.begin(), aliases_.end(), [](const auto& a, const auto& b) { return a.slot < b.slot; });
   Leaf* leaf = tries_->leaf_of(last, aliases_, reason, loc, made);
-  current_frame = nullptr;
-  struct Restore {
-    Context* self;
-    ~Restore() { current_frame = self; }
-  } restore{this};
+  const HiddenFrame hidden;
   RegionRunner runner(*this, *leaf);
   runner.find_live();
   // From here the region is consumed: whatever happens below, its events are not executed a second time.
@@ -281,6 +287,7 @@ Context::Context(std::shared_ptr<CompiledState> owner, std::shared_ptr<Tries> tr
 
 Context::~Context() {
   Graves::leave(this);
+  std::lock_guard lock(tries_->mutex);  // another thread may be recording; pooled storages run no deleters
   for (size_t id = 0; id < pooled_table_.size(); ++id) {
     TensorImpl* p = pooled_table_[id];
     if (p == nullptr) continue;
@@ -313,10 +320,15 @@ void Context::finish(Break reason, Loc loc) {
   struct Out {
     Context* self;
     ~Out() {
+      if (!self->bound_impls_.empty() || self->eager_until_break_)
+        self->reset_region(nullptr);  // a call that threw while binding
       self->eager_until_break_ = false;
-      current_frame = nullptr;
       ambient::word &= 0xffff;
-      self->graves.close(*self);
+      {
+        const HiddenFrame hidden;  // the deleters of buried inputs run now
+        self->graves.close(*self);
+      }
+      current_frame = nullptr;
     }
   } out{this};
   if (last != nullptr || eager_until_break_) close(reason, loc);

@@ -3,6 +3,7 @@
 #include <exception>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 #include "../ambient.h"
 #include "../tensor.h"
@@ -143,7 +144,11 @@ class Context final : public FrameBase {
   Tensor commit_inplace(Event* e, const OpCall& c);
   void bind(TensorImpl* t, int32_t slot);
   void bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* same);
-  [[noreturn]] static void refuse_foreign(TensorImpl* t);
+  /// Neither pending elsewhere nor failed: what is, is refused where recording would begin, with eager's error.
+  bool bindable(const TensorImpl* t) const {
+    const FrameBase* pending = t->storage->pending_in.load(std::memory_order_relaxed);
+    return (pending == nullptr || pending == this) && !(t->storage->flags & Storage::kFailed);
+  }
   void note_aliases(TensorImpl* t, int32_t slot, BoundStorages::Entry* same_storage);
   TensorImpl* make_pooled(Event* e);
   Event* first_candidate() const;
@@ -205,6 +210,23 @@ class Context final : public FrameBase {
   int32_t slot_capacity_ = 0, scalar_capacity_ = 0;
   int32_t n_slots_ = 0, n_scalars_ = 0, n_inputs_ = 0;  // of the open region, while recording
   Entry* recording_entry_ = nullptr;
+};
+
+/// Takes the open frame out of sight while the engine does its own work: what enters the engine meanwhile (deleters, hooks)
+/// runs eager, compiled calls included.
+class HiddenFrame {
+ public:
+  HiddenFrame() : frame_(std::exchange(current_frame, nullptr)) { ++depth; }
+  ~HiddenFrame() {
+    --depth;
+    current_frame = frame_;
+  }
+  HiddenFrame(const HiddenFrame&) = delete;
+  HiddenFrame& operator=(const HiddenFrame&) = delete;
+  static thread_local int depth;
+
+ private:
+  FrameBase* frame_;
 };
 
 inline Context* current_context() { return static_cast<Context*>(current_frame); }

@@ -81,6 +81,7 @@ void CompiledState::reset() {
   std::lock_guard lock(mutex_);
   tries_.swap(fresh);
   generation_.fetch_add(1, std::memory_order_release);
+  for (auto* counter : {&regions_compiled, &recompiles, &interpreted, &eager_fallbacks, &replays}) counter->store(0);
 }
 
 void CompiledState::retire() {
@@ -115,7 +116,9 @@ CompiledHandle CompiledHandle::make(CompileOptions options, Loc loc) {
 // -- FrameScope
 
 FrameScope::FrameScope(const CompiledHandle& handle, TensorImpl* const* arguments, int n) {
-  if (current_frame != nullptr || g_stance.load(std::memory_order_relaxed) == Stance::ForceEager || env().disable) return;
+  if (current_frame != nullptr || HiddenFrame::depth > 0 || g_stance.load(std::memory_order_relaxed) == Stance::ForceEager ||
+      env().disable)
+    return;
   context_ = t_contexts.find(handle.shared());
   context_->arguments = arguments;
   context_->n_arguments = n;

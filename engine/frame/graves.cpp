@@ -72,14 +72,13 @@ void Graves::clear(Context& self) {
     taken.swap(graves_);
     vacant_.store(true, std::memory_order_relaxed);
   }
-  FrameBase* const frame = std::exchange(current_frame, nullptr);  // deleters run eager
+  const HiddenFrame hidden;  // deleters run eager
   for (const Grave& g : taken) {
     g.tensor->head.fetch_sub(1, std::memory_order_relaxed);
     if (pass_on(g, &self)) continue;
     g.tensor->set(head::kBound, false);
     dispose(g.tensor);
   }
-  current_frame = frame;
 }
 
 }  // namespace sinter

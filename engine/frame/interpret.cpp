@@ -26,7 +26,10 @@ void allocate_results(Event* const* path, size_t n, TensorImpl* const* slots) {
 
 void interpret(Event* const* path, size_t n, TensorImpl* const* slots, const Scalar* scalars, const int64_t* free_ints) {
   allocate_results(path, n, slots);
-  const uint32_t ambient_before = ambient::word;
+  const struct Restore {
+    uint32_t before = ambient::word;
+    ~Restore() { ambient::word = before; }
+  } restore;
   std::vector<TensorImpl*> operands;
   for (size_t k = 0; k < n; ++k) {
     const Event& e = *path[k];
@@ -50,7 +53,6 @@ void interpret(Event* const* path, size_t n, TensorImpl* const* slots, const Sca
     ambient::word = static_cast<uint32_t>(e.key >> 32);
     run_eager_into(c, slots[e.out]);
   }
-  ambient::word = ambient_before;
 }
 
 }  // namespace sinter

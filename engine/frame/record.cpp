@@ -57,6 +57,7 @@ Tensor Context::run_eager_from_here(const OpCall& c) {
   owner_->eager_fallbacks.fetch_add(1, std::memory_order_relaxed);
   close(Break::recompile_limit, c.loc);
   eager_until_break_ = true;
+  cursor = &kNoEvent;  // no event may match while operators run eager
   return call(c);
 }
 
@@ -67,6 +68,7 @@ Tensor Context::diverge(const OpCall& c, uint64_t key) {
     if (pending != nullptr && pending != this)
       raise<ForeignThreadError>("{}: an operand is pending in another thread's compiled call; finish that call first",
                                 describe(c));
+    if (t != nullptr && (t->storage->flags & Storage::kFailed)) (void)t->storage->bytes(c.loc);  // says so
   }
   if (recording_.empty() && !begin_recording(c, key)) return run_eager_from_here(c);
   Event* e = record(c, key, meta);

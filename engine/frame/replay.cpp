@@ -43,9 +43,6 @@ void Context::bind(TensorImpl* t, int32_t slot) {
 
 inline void Context::bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* same) {
   Storage* s = t->storage;
-  FrameBase* pending = s->pending_in.load(std::memory_order_relaxed);
-  if (pending != nullptr && pending != this) [[unlikely]]
-    refuse_foreign(t);
   if (!t->has(head::kBound)) [[unlikely]]
     t->set(head::kBound, true);
   slots[slot] = t;
@@ -57,11 +54,6 @@ inline void Context::bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* 
     close_after_call_ = true;
   if ((bound_impls_.size() & 31) == 0 && thread_allocated_bytes() - bytes_at_open_ > env().region_bytes) [[unlikely]]
     close_after_call_ = true;
-}
-
-void Context::refuse_foreign(TensorImpl* t) {
-  raise<ForeignThreadError>("an operand {}{} is pending in another thread's compiled call; finish that call first",
-                            dtype_name(t->dtype()), to_string(t->sizes));
 }
 
 namespace {
@@ -88,7 +80,7 @@ bool Context::bind_inputs(const Event& e, TensorImpl* const* in, int n) {
       if (t != nullptr || s >= 0) return false;
     } else if (g != end && g->operand == i) {
       // A tensor over a storage that is bound already may be one of the inputs: the careful path decides.
-      if (!fast_guard_holds(*g, *t) || bound_.find(t->storage) != nullptr) return false;
+      if (!fast_guard_holds(*g, *t) || !bindable(t) || bound_.find(t->storage) != nullptr) return false;
       for (const FastGuard* f = guards.data(); f != g; ++f)
         if (in[f->operand]->storage == t->storage) return false;
       slots[s] = t;
@@ -124,11 +116,7 @@ static int checked_operand(const OpCall& c) {
 
 Tensor Context::call(const OpCall& c) {
   if (eager_until_break_) [[unlikely]] {
-    current_frame = nullptr;  // nothing below may look at the frame: composites would come back here
-    struct Restore {
-      Context* self;
-      ~Restore() { current_frame = self; }
-    } restore{this};
+    const HiddenFrame hidden;  // nothing below may look at the frame: composites would come back here
     return eager_call(c);
   }
   // Before anything is matched or recorded: it may throw, or copy the operand (an event of its own).
@@ -137,6 +125,7 @@ Tensor Context::call(const OpCall& c) {
     infer(c, default_dtype());  // shapes first, as eager does
     const int i = checked_operand(c);
     if (i < c.n_in && c.in[i] != nullptr && c.in[i]->storage->is_pending()) close(Break::value_check, c.loc);
+    if (i < c.n_in && c.in[i] != nullptr) (void)c.in[i]->storage->bytes(c.loc);  // throws for a value that cannot be had
     check_call_values(c);
   }
   const uint64_t key = event_key::of(c, ambient::word);
@@ -182,6 +171,7 @@ bool Context::matches(const Event& e, uint64_t key, const OpCall& c) {
 }
 
 bool Context::guard_holds(const InputGuard& g, TensorImpl* t, const OpCall& c, int operand, const Event& e) {
+  if (!bindable(t)) return false;
   if ((t->head.load(std::memory_order_relaxed) & kGuardBits) != g.head) return false;
   if (g.free_dims == 0) [[likely]] {
     const size_t n = g.sizes.size();
