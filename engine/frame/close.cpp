@@ -14,8 +14,8 @@
 namespace sinter {
 
 std::atomic<int64_t> accumulated_variants{0};
-thread_local std::vector<CloseRecord>* Context::listener = nullptr;
-thread_local int HiddenFrame::depth = 0;
+constinit thread_local std::vector<CloseRecord>* Context::listener = nullptr;
+constinit thread_local int HiddenFrame::depth = 0;
 
 /// One close, from the live check to the give-away. Lives on the stack; the context is out of sight (current_frame is
 /// null), so that deleters and hooks that enter the engine run eager.

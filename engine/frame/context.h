@@ -128,7 +128,7 @@ class Context final : public FrameBase {
   /// The region of a leaf with the geometry of this call.
   Region region_of(const Leaf& leaf, const std::vector<uint64_t>& live) const;
   const std::shared_ptr<Tries>& tries() const { return tries_; }
-  static thread_local std::vector<CloseRecord>* listener;  // explain() on this thread
+  static constinit thread_local std::vector<CloseRecord>* listener;  // explain() on this thread
   TensorImpl* const* arguments = nullptr;                  // the call's tensor arguments, for names in reasons
   int n_arguments = 0;
   static Event kNoEvent;
@@ -223,7 +223,7 @@ class HiddenFrame {
   }
   HiddenFrame(const HiddenFrame&) = delete;
   HiddenFrame& operator=(const HiddenFrame&) = delete;
-  static thread_local int depth;
+  static constinit thread_local int depth;
 
  private:
   FrameBase* frame_;
