@@ -129,7 +129,7 @@ class Context final : public FrameBase {
   Region region_of(const Leaf& leaf, const std::vector<uint64_t>& live) const;
   const std::shared_ptr<Tries>& tries() const { return tries_; }
   static constinit thread_local std::vector<CloseRecord>* listener;  // explain() on this thread
-  TensorImpl* const* arguments = nullptr;                  // the call's tensor arguments, for names in reasons
+  TensorImpl* const* arguments = nullptr;                            // the call's tensor arguments, for names in reasons
   int n_arguments = 0;
   static Event kNoEvent;
 
