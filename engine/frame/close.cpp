@@ -196,6 +196,7 @@ void Context::resume() {
 void Context::close(Break reason, Loc loc) {
   if (eager_until_break_) return reason == Break::frame_end || reason == Break::recompile_limit ? void() : resume();
   if (last == nullptr) return;
+  if (loc.line == 0) loc = last->info->loc;  // an exception, the frame's end: after this operator
   if (!recording_.empty()) {
     last = tries_->merge(recording_base_, recording_, [&](Event* draft, Event* existing) {
       // Another thread was first: its event stands for ours, our result object moves to its place.
