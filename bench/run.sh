@@ -47,4 +47,4 @@ echo "load before: $(cut -d' ' -f1 /proc/loadavg); one core${pin:+, pinned to $c
 arguments=(--benchmark_filter="$filter" --benchmark_repetitions="$repetitions" --benchmark_min_time="$min_time"
   --benchmark_enable_random_interleaving=true)
 [ -n "$json" ] && arguments+=(--benchmark_out="$json" --benchmark_out_format=json)
-exec $pin "$build/sinter_bench" "${arguments[@]}"
+exec $pin "$build/bench/sinter_bench" "${arguments[@]}"
