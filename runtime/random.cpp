@@ -1,5 +1,6 @@
 #include "random.h"
 #include <mutex>
+#include "at_fork.h"
 
 namespace sinter {
 
@@ -12,9 +13,10 @@ struct State {
 };
 
 State& state() {
-  static State s;
-  return s;
+  static auto* s = new State;  // never destroyed: static destructors may draw
+  return *s;
 }
+[[maybe_unused]] const bool watched = at_fork::watch(at_fork::Rank::random, [] { return &state().mutex; });
 
 }  // namespace
 

@@ -42,6 +42,9 @@ struct TensorImpl {
   TensorImpl(ScalarType t, IntArrayRef sz, IntArrayRef st, int64_t off, Storage* s /* takes the reference */)
       : head(head::make(t, sz.size(), 0, 1)), storage(s), offset(off), numel(numel_of(sz)), sizes(sz), strides(st) {}
 
+  /// A new tensor over `s`, whose reference is taken over, also when memory runs out.
+  static TensorImpl* make(ScalarType t, IntArrayRef sz, IntArrayRef st, int64_t off, Storage* s);
+
   ScalarType dtype() const { return static_cast<ScalarType>((head.load(std::memory_order_relaxed) >> head::kDtypeShift) & 0xff); }
   int64_t rank() const { return static_cast<int64_t>(sizes.size()); }
   bool has(uint64_t flag) const { return head.load(std::memory_order_relaxed) & flag; }

@@ -1,10 +1,11 @@
 // Closing a region: which results are still wanted, run the program (or interpret), give the live ones away.
 #include <algorithm>
-#include <bit>
 #include <utility>
 #include "../../runtime/allocator.h"
 #include "../../runtime/env.h"
+#include "../../runtime/intern.h"
 #include "../../runtime/log.h"
+#include "../../runtime/out_of_memory.h"
 #include "compiled_state.h"
 #include "context.h"
 #include "interpret.h"
@@ -46,8 +47,9 @@ class RegionRunner {
   /// Runs `entry`'s program, or the events by the interpreter when it has none (or entry is null).
   void run(const ProgramEntry* entry);
   /// Live results become plain tensors; the others keep their place in the pool. `failed`: their bytes never came.
-  void give_away(bool failed);
+  void give_away(bool failed) noexcept;
   const std::vector<uint64_t>& live() const { return live_; }
+  const ProgramEntry* find_program(Break reason, bool fresh_leaf, bool& compiled_now);
   std::vector<int64_t> sizes_key() const;
   void check_inputs_unwritten() const;
 
@@ -57,8 +59,6 @@ class RegionRunner {
       if (live_[i] & ~e.live[i]) return false;
     return !leaf_.dynamic || e.sizes_key == sizes_key();
   }
-  void release(const Leaf::PooledSlot& p);
-  void renew_storages();
   void run_interpreter();
   Context& c_;
   Leaf& leaf_;
@@ -129,21 +129,36 @@ void RegionRunner::run(const ProgramEntry* entry) {
     if (!is_live(r)) c_.slots[leaf_.roots[static_cast<size_t>(r)]]->storage->release_bytes();
 }
 
-void RegionRunner::release(const Leaf::PooledSlot& p) {
-  TensorImpl* t = c_.slots[p.slot];
-  if (p.view) t->storage->retain();
+void Context::release_pooled(const Event& e) noexcept {
+  TensorImpl* t = pooled[e.id];
+  if (e.info->view) t->storage->retain();
   // One atomic step makes it a plain tensor: another thread that drops the last handle at this moment either still saw it
   // pooled (then the count we get back is 0 and it stays ours) or destroys it as usual.
   const uint64_t before = t->head.fetch_sub(head::kPooled, std::memory_order_acq_rel);
   if (static_cast<uint32_t>(before) == 0) {
-    if (p.view) t->storage->release();
+    if (e.info->view) t->storage->release();
     t->head.fetch_or(head::kPooled, std::memory_order_relaxed);
     return;
   }
-  c_.pooled[p.event->id] = nullptr;
+  pooled[e.id] = nullptr;
 }
 
-void RegionRunner::give_away(bool failed) {
+/// Where only views of a result live on, they keep its storage and the pool gets a fresh one.
+void Context::renew_storage(const Event& e) noexcept {
+  TensorImpl* t = pooled[e.id];
+  if (t == nullptr || t->storage->is_pending()) return;
+  Storage* const given = t->storage;
+  try {
+    t->storage = Storage::empty();
+    t->storage->pending_in.store(this, std::memory_order_relaxed);
+  } catch (const std::bad_alloc&) {  // the pool goes without
+    pooled[e.id] = nullptr;
+    delete t;
+  }
+  given->release();
+}
+
+void RegionRunner::give_away(bool failed) noexcept {
   for (Storage* s : c_.written_inputs_) s->pending_in.store(nullptr, std::memory_order_release);
   for (int32_t index : held_) {
     const Leaf::PooledSlot& p = leaf_.pooled[static_cast<size_t>(index)];
@@ -155,22 +170,11 @@ void RegionRunner::give_away(bool failed) {
   for (Storage* s : c_.dirty_pooled_)  // those that stay in the pool
     if (s->is_pending()) s->version.store(0, std::memory_order_relaxed), s->writes.store(0, std::memory_order_relaxed);
   for (int32_t index : held_)  // views first: they take their references while the base still has the storage
-    if (leaf_.pooled[static_cast<size_t>(index)].view) release(leaf_.pooled[static_cast<size_t>(index)]);
+    if (leaf_.pooled[static_cast<size_t>(index)].view) c_.release_pooled(*leaf_.pooled[static_cast<size_t>(index)].event);
   for (int32_t index : held_)
-    if (!leaf_.pooled[static_cast<size_t>(index)].view) release(leaf_.pooled[static_cast<size_t>(index)]);
-  renew_storages();
-}
-
-/// Where only views of a result live on, they keep its storage and the pool gets a fresh one.
-void RegionRunner::renew_storages() {
-  for (size_t w = 0; w < live_.size(); ++w)
-    for (uint64_t bits = live_[w]; bits != 0; bits &= bits - 1) {
-      TensorImpl* t = c_.slots[leaf_.roots[w * 64 + static_cast<size_t>(std::countr_zero(bits))]];
-      if (!t->has(head::kPooled) || t->storage->is_pending()) continue;
-      Storage* s = std::exchange(t->storage, Storage::empty());
-      t->storage->pending_in.store(&c_, std::memory_order_relaxed);
-      s->release();
-    }
+    if (!leaf_.pooled[static_cast<size_t>(index)].view) c_.release_pooled(*leaf_.pooled[static_cast<size_t>(index)].event);
+  for (const Leaf::PooledSlot& p : leaf_.pooled)
+    if (!p.view && is_live(p.root_index)) c_.renew_storage(*p.event);
 }
 
 // -- Context
@@ -193,16 +197,36 @@ void Context::resume() {
   reset_region(nullptr);
 }
 
-void Context::close(Break reason, Loc loc) {
+namespace {
+void log_break(const CompiledState& owner, const Leaf& leaf, Break reason, Loc loc) {
+  log(LogTopic::Breaks, "graph break in {} at {}: {} ({}). The region before it has {} operators. {}", owner.where(), place(loc),
+      break_info(reason).text, break_info(reason).name, leaf.path.size(), break_info(reason).hint);
+}
+}  // namespace
+
+/// The program that covers the live set, found or made. Null: the interpreter's turn, also when there is no memory for a program.
+const ProgramEntry* RegionRunner::find_program(Break reason, bool fresh_leaf, bool& compiled_now) try {
+  const ProgramEntry* entry = covering();
+  if (entry != nullptr) {
+    c_.owner_->replays.fetch_add(1, std::memory_order_relaxed);
+    return entry;
+  }
+  if (reason == Break::recompile_limit) return nullptr;  // at the limit the prefix is interpreted, nothing new is kept
+  return obtain_program(c_, leaf_, live_, sizes_key(), fresh_leaf, compiled_now);
+} catch (const std::bad_alloc&) { return nullptr; } catch (const OutOfMemoryError&) {
+  return nullptr;
+}
+
+void Context::close(Break reason, Loc loc) try {
   if (eager_until_break_) return reason == Break::frame_end || reason == Break::recompile_limit ? void() : resume();
   if (last == nullptr) return;
-  if (loc.line == 0) loc = last->info->loc;  // an exception, the frame's end: after this operator
+  loc = loc.line == 0 ? last->info->loc : interned(loc);  // an exception, the frame's end: after this operator
   if (!recording_.empty()) {
-    last = tries_->merge(recording_base_, recording_, [&](Event* draft, Event* existing) {
-      // Another thread was first: its event stands for ours, our result object moves to its place.
-      if (existing->id >= n_pooled || draft->id >= n_pooled) reserve_pooled();
-      std::swap(pooled[draft->id], pooled[existing->id]);
-    });
+    // Where another thread was first, its event stands for ours, and our result object moves to its place.
+    last = tries_->merge(
+        recording_base_, recording_, [&] { reserve_pooled(); },
+        [&](Event* draft, Event* existing) { std::swap(pooled[draft->id], pooled[existing->id]); });
+    recording_.clear();
   }
   bool made = false;
   if (aliases_.size() > 1)
@@ -216,30 +240,24 @@ void Context::close(Break reason, Loc loc) {
   std::exception_ptr failure;
   try {
     if (!runner.is_dead()) runner.check_inputs_unwritten();
-    const ProgramEntry* entry = runner.covering();
-    if (entry == nullptr && reason != Break::recompile_limit) {  // at the limit the prefix is interpreted, nothing new is kept
-      bool compiled_now = false;
-      entry = obtain_program(*this, *leaf, runner.live(), runner.sizes_key(), made, compiled_now);
-      record.compiled_now = compiled_now;
-    } else if (entry != nullptr) {
-      owner_->replays.fetch_add(1, std::memory_order_relaxed);
-    }
+    const ProgramEntry* entry = runner.find_program(reason, made, record.compiled_now);
     record.interpreted = entry == nullptr || entry->program == nullptr;
-    if (listener != nullptr) record.live_outs = name_live_outs(*leaf, runner.live());
+    if (listener != nullptr) {
+      record.live_outs = name_live_outs(*leaf, runner.live());
+      listener->push_back(std::move(record));
+    }
+    const bool first_of_its_kind = (made || reason != leaf->reason) && reason != Break::frame_end;
+    if (first_of_its_kind && log_enabled(LogTopic::Breaks)) [[unlikely]]
+      log_break(*owner_, *leaf, reason, loc);
     if (!runner.is_dead()) runner.run(entry);
   } catch (...) { failure = std::current_exception(); }
-  const bool first_of_its_kind = (made || reason != leaf->reason) && reason != Break::frame_end;
-  if (first_of_its_kind && log_enabled(LogTopic::Breaks)) [[unlikely]]  // where() formats
-    log(LogTopic::Breaks, "graph break in {} at {}: {} ({}). The region before it has {} operators. {}", owner_->where(),
-        place(loc), break_info(reason).text, break_info(reason).name, leaf->path.size(), break_info(reason).hint);
-  if (listener != nullptr) listener->push_back(std::move(record));
   runner.give_away(failure != nullptr);
   reset_region(leaf);
   if (failure) std::rethrow_exception(failure);
   if (owner_->options.fullgraph && reason != Break::frame_end && reason != Break::exception)
     raise<GraphBreakError>("{} is compiled with fullgraph, but there is a graph break at {}:{}: {}. {}", owner_->where(),
                            loc.file, loc.line, break_info(reason).text, break_info(reason).hint);
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 void Context::reset_region(Leaf* leaf) {
   last = nullptr;
@@ -321,8 +339,8 @@ void Context::finish(Break reason, Loc loc) {
   struct Out {
     Context* self;
     ~Out() {
-      if (!self->bound_impls_.empty() || self->eager_until_break_)
-        self->reset_region(nullptr);  // a call that threw while binding
+      if (self->last != nullptr) self->fail_region();  // there was no memory for its close
+      if (self->last != nullptr || self->eager_until_break_) self->reset_region(nullptr);
       self->eager_until_break_ = false;
       ambient::word &= 0xffff;
       {

@@ -53,6 +53,7 @@ class CompiledState : public std::enable_shared_from_this<CompiledState> {
   CompileStats stats() const;
 
  private:
+  void replace_tries(std::shared_ptr<Tries> fresh);
   mutable std::mutex mutex_;
   std::shared_ptr<Tries> tries_;
   std::atomic<uint64_t> generation_{1};

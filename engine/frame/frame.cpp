@@ -3,7 +3,9 @@
 #include <unordered_map>
 #include "../../runtime/env.h"
 #include "../../runtime/error.h"
+#include "../../runtime/intern.h"
 #include "../../runtime/log.h"
+#include "../../runtime/out_of_memory.h"
 #include "compiled.h"
 #include "context.h"
 #include "report.h"
@@ -24,7 +26,9 @@ Registry& registry() {
 }
 
 /// This thread's contexts, one per Compiled it has called.
+constinit thread_local bool t_contexts_are_gone = false;
 struct Contexts {
+  ~Contexts() { t_contexts_are_gone = true; }  // destructors that run later call compiled functions eager
   struct Slot {
     std::unique_ptr<Context> context;
     std::shared_ptr<CompiledState> state;
@@ -69,7 +73,7 @@ CompileOptions with_name(CompileOptions o) {
 }  // namespace
 
 CompiledState::CompiledState(CompileOptions o, Loc l)
-    : options(with_name(std::move(o))), loc(l), id(g_next_id.fetch_add(1)), tries_(std::make_shared<Tries>()) {}
+    : options(with_name(std::move(o))), loc(interned(l)), id(g_next_id.fetch_add(1)), tries_(std::make_shared<Tries>()) {}
 
 std::shared_ptr<Tries> CompiledState::tries() const {
   std::lock_guard lock(mutex_);
@@ -77,7 +81,10 @@ std::shared_ptr<Tries> CompiledState::tries() const {
 }
 
 void CompiledState::reset() {
-  auto fresh = std::make_shared<Tries>();
+  replace_tries(memory_gate([] { return std::make_shared<Tries>(); }));
+}
+
+void CompiledState::replace_tries(std::shared_ptr<Tries> fresh) {
   std::lock_guard lock(mutex_);
   tries_.swap(fresh);
   generation_.fetch_add(1, std::memory_order_release);
@@ -86,7 +93,7 @@ void CompiledState::reset() {
 
 void CompiledState::retire() {
   retired_.store(true, std::memory_order_relaxed);
-  reset();
+  replace_tries(nullptr);  // in a destructor: memory may be out
 }
 
 std::string CompiledState::where() const { return fmt::format("{} ({})", options.name, place(loc)); }
@@ -103,7 +110,7 @@ CompiledHandle::Retire::~Retire() {
   }
 }
 
-CompiledHandle CompiledHandle::make(CompileOptions options, Loc loc) {
+CompiledHandle CompiledHandle::make(CompileOptions options, Loc loc) try {
   CompiledHandle h;
   h.state_ = std::make_shared<CompiledState>(std::move(options), loc);
   h.retire_ = std::make_shared<Retire>();
@@ -111,15 +118,15 @@ CompiledHandle CompiledHandle::make(CompileOptions options, Loc loc) {
   std::lock_guard lock(registry().mutex);
   registry().states[h.state_->id] = h.state_;
   return h;
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 // -- FrameScope
 
 FrameScope::FrameScope(const CompiledHandle& handle, TensorImpl* const* arguments, int n) {
   if (current_frame != nullptr || HiddenFrame::depth > 0 || g_stance.load(std::memory_order_relaxed) == Stance::ForceEager ||
-      env().disable)
+      env().disable || t_contexts_are_gone)
     return;
-  context_ = t_contexts.find(handle.shared());
+  context_ = memory_gate([&] { return t_contexts.find(handle.shared()); });
   context_->arguments = arguments;
   context_->n_arguments = n;
   context_->open();
@@ -136,7 +143,9 @@ void FrameScope::abandon() noexcept {
   try {
     std::exchange(context_, nullptr)->finish(Break::exception, {});
   } catch (const std::exception& e) {
-    warn(fmt::format("while an exception was passing through a compiled call, its region failed too: {}", e.what()));
+    try {
+      warn(fmt::format("while an exception was passing through a compiled call, its region failed too: {}", e.what()));
+    } catch (const std::exception&) {}  // no memory for the text
   }
 }
 
@@ -160,7 +169,7 @@ void graph_break(Loc loc) {
 void sync(Loc loc) { graph_break(loc); }
 bool is_compiling() { return current_frame != nullptr; }
 
-void reset() {
+void reset() try {
   std::vector<std::shared_ptr<CompiledState>> all;
   {
     std::lock_guard lock(registry().mutex);
@@ -170,7 +179,7 @@ void reset() {
   for (auto& s : all) s->reset();
   accumulated_variants.store(0);
   clear_program_cache();
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 void frame_mutable_pointer(TensorImpl* t, Loc loc) {
   if (Context* c = current_context()) c->mutable_pointer(t, loc);

@@ -133,11 +133,11 @@ const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vect
   owner.regions_compiled.fetch_add(1);
   if (entry.variants.load() > 1 && others == 0) owner.recompiles.fetch_add(1);
   compiled_now = true;
-  report_compiled(context, leaf, region, made->program.get());
   made->next = leaf.programs.load(std::memory_order_relaxed);
-  const ProgramEntry* result = made.get();
-  leaf.programs.store(made.get(), std::memory_order_release);
   leaf.owned.push_back(std::move(made));
+  const ProgramEntry* result = leaf.owned.back().get();
+  leaf.programs.store(leaf.owned.back().get(), std::memory_order_release);
+  report_compiled(context, leaf, region, result->program.get());
   return result;
 }
 

@@ -155,9 +155,10 @@ class Tries {
   Event root;  // virtual: its children are the first events of regions
 
   /// Publishes a recording below `base`, sharing events that another thread published meanwhile. `on_share(draft, existing)` is
-  /// called for those. Returns the event that the last one became.
-  template <class F>
-  Event* merge(Event* base, const std::vector<Event*>& recording, F&& on_share);
+  /// called for those and must not throw; `prepare()` is called under the lock before the first. Returns the event that the last
+  /// one became.
+  template <class P, class F>
+  Event* merge(Event* base, const std::vector<Event*>& recording, P&& prepare, F&& on_share);
   Event* new_event();
   const Event& event(int32_t id) const { return chunks_[static_cast<size_t>(id) / kChunk][static_cast<size_t>(id) % kChunk]; }
   Entry* entry_of(uint64_t key, Loc loc);
@@ -178,9 +179,10 @@ class Tries {
   std::atomic<int32_t> next_id_{0};
 };
 
-template <class F>
-Event* Tries::merge(Event* base, const std::vector<Event*>& recording, F&& on_share) {
+template <class P, class F>
+Event* Tries::merge(Event* base, const std::vector<Event*>& recording, P&& prepare, F&& on_share) {
   std::lock_guard lock(mutex);
+  prepare();
   Event* at = base;
   for (Event* draft : recording) {
     Event* e = adopt_or_append(at, draft);

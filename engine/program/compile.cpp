@@ -1,6 +1,7 @@
 #include <chrono>
 #include <mutex>
 #include <unordered_map>
+#include "../../runtime/at_fork.h"
 #include "../../runtime/log.h"
 #include "../graph/build.h"
 #include "../passes/passes.h"
@@ -85,6 +86,8 @@ Cache& cache() {
   static auto* c = new Cache;  // never destroyed: threads may compile while the process ends
   return *c;
 }
+
+[[maybe_unused]] const bool watched = at_fork::watch(at_fork::Rank::programs, [] { return &cache().mutex; });
 
 }  // namespace
 
