@@ -28,7 +28,7 @@ bool overlap_partly(const TensorImpl* a, const TensorImpl* b) {
   if (a == b || a->numel == 0 || b->numel == 0) return false;
   uintptr_t base_a = 0, base_b = 0;
   if (a->storage != b->storage) {
-    if (!(a->storage->flags & b->storage->flags & Storage::kBorrowed)) return false;
+    if (!a->storage->has(Storage::kBorrowed) || !b->storage->has(Storage::kBorrowed)) return false;
     base_a = reinterpret_cast<uintptr_t>(a->storage->data);
     base_b = reinterpret_cast<uintptr_t>(b->storage->data);
   }
