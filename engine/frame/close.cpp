@@ -409,29 +409,31 @@ bool Context::open() {
 }
 
 void Context::finish(Break reason, Loc loc) {
-  struct Out {
-    Context* self;
-    ~Out() { self->leave_frame(); }
-  } out{this};
+  struct Outside {
+    Context& self;
+    ~Outside() {
+      {
+        const HiddenFrame hidden;  // the deleters of buried inputs run now
+        self.graves.close(self);
+      }
+      current_frame = open_here = nullptr;
+    }
+  } outside{*this};
   const Inside inside(*this);
+  struct Ended {
+    Context& self;
+    ~Ended() { self.end_frame(); }
+  } ended{*this};
   if (last != nullptr || eager_until_break_) close_region(reason, loc);
   if (previous_leaf_ != nullptr) previous_leaf_ = nullptr, cursor = &kNoEvent;
 }
 
-void Context::leave_frame() {
-  {
-    const Inside inside(*this);
-    if (!bound_impls_.empty() || eager_until_break_) reset_region(nullptr);  // a call that threw while binding
-    eager_until_break_ = false;
-    ambient::word &= 0xffff;
-    is_open_ = false;
-    if (is_stale()) free_pooled();  // reset, or the Compiled has gone, while the frame was open
-  }
-  {
-    const HiddenFrame hidden;  // the deleters of buried inputs run now
-    graves.close(*this);
-  }
-  current_frame = open_here = nullptr;
+void Context::end_frame() {
+  if (!bound_impls_.empty() || eager_until_break_) reset_region(nullptr);  // a call that threw while binding
+  eager_until_break_ = false;
+  ambient::word &= 0xffff;
+  is_open_ = false;
+  if (is_stale()) free_pooled();  // reset, or the Compiled has gone, while the frame was open
 }
 
 }  // namespace sinter

@@ -220,7 +220,7 @@ class Context final : public FrameBase {
   // close.cpp
   void close_region(Break reason, Loc loc);
   void execute(RegionRunner& runner, Leaf& leaf, Break reason, bool made, CloseRecord& record);
-  void leave_frame();
+  void end_frame();
   void reset_region(Leaf* leaf);
   void resume();
   // visit.cpp
