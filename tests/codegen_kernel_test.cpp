@@ -1,6 +1,9 @@
 // Random kernels against the interpreter, the kernel cache, disassembly.
+#include <pthread.h>
 #include <catch2/catch.hpp>
 #include <thread>
+#include "codegen/code_memory.h"
+#include "codegen/loop/compile.h"
 #include "codegen_random_spec.h"
 
 using namespace sinter;
@@ -78,14 +81,87 @@ TEST_CASE("an instruction-set cap of none gives no kernel") {
   set_isa_cap(detected_isa());
 }
 
-TEST_CASE("what cannot be emitted is refused") {
+TEST_CASE("what cannot be emitted is refused, and the caller learns why") {
   set_isa_cap(detected_isa());
+  NoKernel why = NoKernel::None;
   SpecBuilder b(LoopMode::Pointwise, {10});
   b.store(b.compute(Op::remainder, {b.load(kLong), b.load(kLong)}));
-  REQUIRE(get_kernel(b.spec) == nullptr);
+  REQUIRE(get_kernel(b.spec, &why) == nullptr);
+  REQUIRE(why == NoKernel::NotEmittable);
   SpecBuilder c(LoopMode::Row, {10});
   c.store(c.reduce(ReduceKind::Max, c.load(kBool)), {0});
-  REQUIRE(get_kernel(c.spec) == nullptr);
+  REQUIRE(get_kernel(c.spec, &why) == nullptr);
+  REQUIRE(why == NoKernel::NotEmittable);
+  REQUIRE(get_kernel(chain(10, 5), &why));
+  REQUIRE(why == NoKernel::None);
+  set_isa_cap(Isa::None);
+  REQUIRE(get_kernel(chain(10, 5), &why) == nullptr);
+  REQUIRE(why == NoKernel::Refused);
+  set_isa_cap(detected_isa());
+}
+
+namespace {
+
+/// Values that all live from the start to the end.
+LoopSpec hoard(LoopMode mode, int count) {
+  SpecBuilder b(mode, {3, 40});
+  std::vector<int> values;
+  for (int i = 0; i < count; ++i) values.push_back(b.compute(Op::sin, {b.load(kFloat)}));
+  int sum = b.constant(kFloat, 0);
+  for (int v : values) sum = b.compute(Op::add, {sum, mode == LoopMode::Pointwise ? v : b.reduce(ReduceKind::Sum, v)});
+  for (size_t i = values.size(); i-- > 0;) sum = b.compute(Op::sub, {sum, values[i]});
+  b.store(sum);
+  return b.spec;
+}
+
+/// Calls a kernel on operands of its own.
+void run_on_zeros(const Kernel& kernel) {
+  std::vector<float> memory(3 * 40, 0.5f);
+  std::vector<void*> operands(kernel.spec.operands.size(), memory.data());
+  std::unique_ptr<void, void (*)(void*)> scratch(std::aligned_alloc(64, (kernel.scratch_bytes + 64) / 64 * 64), std::free);
+  kernel.fn(operands.data(), nullptr, scratch.get());
+}
+
+}  // namespace
+
+TEST_CASE("kernels fit on small stacks, or are refused") {
+  for (Isa isa : levels()) {
+    set_isa_cap(isa);
+    NoKernel why = NoKernel::None;
+    REQUIRE(get_kernel(hoard(LoopMode::Column, 400), &why) == nullptr);  // frames of more than 100 KiB
+    REQUIRE(why == NoKernel::NotEmittable);
+    std::vector<std::shared_ptr<const Kernel>> kernels;
+    for (LoopMode mode : {LoopMode::Pointwise, LoopMode::Row, LoopMode::Column})
+      for (int count = 4; count < 400; count += count / 4)
+        if (const auto k = get_kernel(hoard(mode, count))) kernels.push_back(k);
+    REQUIRE(kernels.size() > 20);
+    pthread_attr_t small;
+    pthread_attr_init(&small);
+    REQUIRE(pthread_attr_setstacksize(&small, 64 << 10) == 0);
+    const auto run_all = [](void* all) -> void* {
+      for (const auto& k : *static_cast<decltype(kernels)*>(all)) run_on_zeros(*k);
+      return nullptr;
+    };
+    pthread_t thread;
+    REQUIRE(pthread_create(&thread, &small, run_all, &kernels) == 0);
+    REQUIRE(pthread_join(thread, nullptr) == 0);
+    pthread_attr_destroy(&small);
+  }
+}
+
+TEST_CASE("more code than a kernel may have is refused") {
+  set_isa_cap(detected_isa());
+  SpecBuilder b(LoopMode::Pointwise, {1000, 7});
+  for (int i = 0; i < 600; ++i) b.store(b.compute(Op::gelu, {b.load(kFloat)}));
+  CompiledLoop loop;
+  std::string reason;
+  REQUIRE(compile_loop(b.spec, isa(), loop, reason));
+  REQUIRE(loop.code.size() > kMaxKernelBytes);
+  NoKernel why = NoKernel::None;
+  const CodeStats before = code_stats();
+  REQUIRE(get_kernel(b.spec, &why) == nullptr);
+  REQUIRE(why == NoKernel::NotEmittable);
+  REQUIRE(code_stats().code_bytes == before.code_bytes);
 }
 
 TEST_CASE("large outputs stream, whatever their alignment") {
