@@ -1,6 +1,7 @@
 // Verified replay: each call is compared with the recorded event; a match costs a few compares and hands out a pooled tensor.
 #include "../../runtime/allocator.h"
 #include "../../runtime/env.h"
+#include "../../runtime/ops/infer.h"
 #include "../autograd/node.h"
 #include "../eager.h"
 #include "compiled_state.h"
@@ -120,7 +121,12 @@ Tensor Context::call(const OpCall& c) {
     return eager_call(c);
   }
   // Before anything is matched or recorded: it may throw, or copy the operand (an event of its own).
-  if (is_inplace(c) && grad_mode()) check_inplace(c);
+  if (is_inplace(c)) {
+    if (grad_mode()) check_inplace(c);
+    // Where operands lie is no guard, so what eager refuses because of it is refused here.
+    if (c.n_in > 1 && overlaps_partly(c)) [[unlikely]]
+      infer(c, default_dtype());
+  }
   if (op_info(c.op).checked) [[unlikely]] {
     infer(c, default_dtype());  // shapes first, as eager does
     const int i = checked_operand(c);
