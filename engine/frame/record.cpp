@@ -2,6 +2,7 @@
 #include <algorithm>
 #include "../../runtime/env.h"
 #include "../../runtime/log.h"
+#include "../autograd/meta.h"
 #include "../eager.h"
 #include "compiled_state.h"
 #include "context.h"
@@ -161,6 +162,7 @@ void Context::fill_operands(Event* e, const OpCall& c) {
       InputGuard g;
       g.operand = i;
       g.slot = slot;
+      (void)autograd::requires_grad(t);  // sets a view's flag when its base came to require grad
       g.head = t->head.load(std::memory_order_relaxed) & (head::kGuardMask | head::kPooled);
       g.sizes = t->sizes;
       g.strides = t->strides;

@@ -2,6 +2,7 @@
 #include "../../runtime/allocator.h"
 #include "../../runtime/env.h"
 #include "../../runtime/ops/infer.h"
+#include "../autograd/meta.h"
 #include "../autograd/node.h"
 #include "../eager.h"
 #include "compiled_state.h"
@@ -13,6 +14,14 @@ Event Context::kNoEvent;
 
 namespace {
 constexpr uint64_t kGuardBits = head::kGuardMask | head::kPooled;
+
+/// What a guard compares of the head. A view learns only when it is used that its base has come to require grad: here.
+inline uint64_t guarded_head(TensorImpl* t) {
+  const uint64_t h = t->head.load(std::memory_order_relaxed);
+  if ((h & (head::kAutograd | head::kRequiresGrad)) != head::kAutograd) [[likely]]
+    return h & kGuardBits;
+  return (h & kGuardBits) | (autograd::requires_grad(t) ? head::kRequiresGrad : 0);
+}
 
 /// Equal strides, those of size-1 dimensions aside: no element is ever reached through them.
 bool strides_fit(IntArrayRef sizes, IntArrayRef a, IntArrayRef b) {
@@ -59,8 +68,8 @@ inline void Context::bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* 
 
 namespace {
 /// Sizes and strides as recorded; a stride of another value where the size is 1 is for the careful path.
-bool fast_guard_holds(const FastGuard& g, const TensorImpl& t) {
-  if ((t.head.load(std::memory_order_relaxed) & kGuardBits) != g.head) return false;
+bool fast_guard_holds(const FastGuard& g, TensorImpl& t) {
+  if (guarded_head(&t) != g.head) return false;
   const int64_t* sizes = t.sizes.data();
   const int64_t* strides = t.strides.data();
   uint64_t differ = 0;
@@ -178,7 +187,7 @@ bool Context::matches(const Event& e, uint64_t key, const OpCall& c) {
 
 bool Context::guard_holds(const InputGuard& g, TensorImpl* t, const OpCall& c, int operand, const Event& e) {
   if (!bindable(t)) return false;
-  if ((t->head.load(std::memory_order_relaxed) & kGuardBits) != g.head) return false;
+  if (guarded_head(t) != g.head) return false;
   if (g.free_dims == 0) [[likely]] {
     const size_t n = g.sizes.size();
     for (size_t d = 0; d < n; ++d)
@@ -286,7 +295,13 @@ Tensor Context::commit_inplace(Event* e, const OpCall& c) {
 }
 
 Tensor Context::finish_call(Event* e, const OpCall& c, Tensor result) {
-  if (needs_node(c)) record_node(c, result);
+  if (needs_node(c)) {
+    const bool may_change_views = is_inplace(c) && !aliases_.empty() && !autograd::requires_grad(c.in[0]);
+    record_node(c, result);
+    // Inputs that are views of the written tensor require grad from here on, which no guard said of them.
+    if (may_change_views && autograd::requires_grad(c.in[0])) [[unlikely]]
+      close(Break::metadata_change, c.loc);
+  }
   if (e->info->close_after) [[unlikely]]
     close(Break::budget_ops, c.loc);
   else if (close_after_call_) [[unlikely]] close_now(c.loc);

@@ -72,8 +72,11 @@ void freeze(World& w, int v) {
 
 void hook_parameter(World& w, int v) {
   if (v == 0) {
-    if (w.hooked.defined()) w.hooked.remove_hook(w.hook);
-    w.hooked.reset();
+    if (!w.hooked.defined()) return;
+    const Tensor t = std::exchange(w.hooked, Tensor());
+    const bool on = t.requires_grad();  // frozen since
+    t.set_requires_grad(true).remove_hook(w.hook);
+    t.set_requires_grad(on);
     return;
   }
   const Tensor& p = NET.first->weight;
@@ -320,17 +323,17 @@ Tensor World::data(IntArrayRef sizes, ScalarType dtype) {
   return dtype == kBool ? t > 0 : dtype == kLong ? (t * 3).to(kLong) : t.to(dtype);
 }
 
-void World::set(int knob, int variant) {
+std::string World::set(int knob, int variant) {
   const OwnGenerator mine(*this);
   int& now = knobs[static_cast<size_t>(knob)];
-  if (now != 0) {
-    kKnobRows[knob].run(*this, 0);
-    std::erase(active, knob);
-  }
-  now = variant;
-  if (variant == 0) return;
-  kKnobRows[knob].run(*this, variant);
-  active.push_back(knob);
+  const int before = std::exchange(now, variant);
+  if (before != 0) std::erase(active, knob);
+  if (variant != 0) active.push_back(knob);
+  try {
+    if (before != 0) kKnobRows[knob].run(*this, 0);
+    if (variant != 0) kKnobRows[knob].run(*this, variant);
+    return {};
+  } catch (const std::exception& e) { return describe(e); }
 }
 
 std::string World::event(int event, int arg) {

@@ -61,8 +61,8 @@ struct World {
   World(const World&) = delete;
 
   int value(Knob k) const { return knobs[static_cast<size_t>(k)]; }
-  /// Sets a knob; 0 undoes it.
-  void set(int knob, int variant);
+  /// Sets a knob; 0 undoes it. Empty, or type and text of what was thrown.
+  std::string set(int knob, int variant);
   /// A change that stays: EVENT rows of changes.inc. Empty, or type and text of what was thrown.
   std::string event(int event, int arg);
   /// Calls function `which` under this world's ambient state. Empty, or type and text of what was thrown.
