@@ -141,6 +141,7 @@ class Context final : public FrameBase {
   Tensor commit(Event* e, const OpCall& c);
   Tensor commit_dynamic(Event* e, const OpCall& c);
   Tensor finish_call(Event* e, const OpCall& c, Tensor result);
+  int views_without_grad(const TensorImpl* written) const;
   Tensor commit_inplace(Event* e, const OpCall& c);
   void bind(TensorImpl* t, int32_t slot);
   void bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* same);

@@ -294,12 +294,19 @@ Tensor Context::commit_inplace(Event* e, const OpCall& c) {
   return Tensor::share(self);
 }
 
+/// Inputs that share the written tensor's memory and do not require grad yet.
+int Context::views_without_grad(const TensorImpl* written) const {
+  int n = 0;
+  for (TensorImpl* t : bound_impls_) n += t != written && t->storage == written->storage && !autograd::requires_grad(t);
+  return n;
+}
+
 Tensor Context::finish_call(Event* e, const OpCall& c, Tensor result) {
   if (needs_node(c)) {
-    const bool may_change_views = is_inplace(c) && !aliases_.empty() && !autograd::requires_grad(c.in[0]);
+    const int views = is_inplace(c) && !aliases_.empty() ? views_without_grad(c.in[0]) : 0;
     record_node(c, result);
-    // Inputs that are views of the written tensor require grad from here on, which no guard said of them.
-    if (may_change_views && autograd::requires_grad(c.in[0])) [[unlikely]]
+    // Views of the written tensor require grad from here on, which no guard said of those that are inputs already.
+    if (views != 0 && views_without_grad(c.in[0]) != views) [[unlikely]]
       close(Break::metadata_change, c.loc);
   }
   if (e->info->close_after) [[unlikely]]

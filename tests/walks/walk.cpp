@@ -154,14 +154,13 @@ std::string check_precision(Pair& p, const Walk& walk, WalkCounts& counts) {
     return d;
   };
   std::string d;
-  for (int round = 0; round < 2 && d.empty(); ++round)
+  for (int round = 0; round < 4; ++round)  // the first calls after a change are states of their own: gradients left, ...
     for (int v : {0, variant})
-      if (d.empty()) d = visit(v, round == 0 ? 4 : 2);
+      if (d.empty()) d = visit(v, 2);
   if (!d.empty()) return d;
   const CompileStats before = p.compiled.stats();
-  for (int v : {0, variant, 0, variant})
-    if (d.empty()) d = visit(v, 1);
-  if (d.empty()) d = visit(0, 1);
+  for (int v : {0, variant, 0})
+    if (d.empty()) d = visit(v, 2);
   const CompileStats after = p.compiled.stats();
   if (!d.empty() || p.over || before.eager_fallbacks > 0) return d;
   ++counts.precision_checks;
