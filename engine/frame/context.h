@@ -165,11 +165,15 @@ class Context final : public FrameBase {
   int n_arguments = 0;
   static Event kNoEvent;
 
-  /// What guards compare. Another thread's pooled tensor is an input like any other once it has its bytes.
-  static uint64_t guard_head(const TensorImpl* t) {
-    const uint64_t h = t->head.load(std::memory_order_relaxed) & (head::kGuardMask | head::kPooled);
-    return (h & head::kPooled) && t->pool != this_thread_pool ? h & ~head::kPooled : h;
+  /// What guards compare of a tensor's head. Another thread's pooled tensor is an input like any other once it has its bytes. A
+  /// view learns only when it is used that its base has come to require grad: here.
+  static uint64_t guard_head(TensorImpl* t) {
+    const uint64_t h = t->head.load(std::memory_order_relaxed);
+    if ((h & (head::kAutograd | head::kRequiresGrad)) == head::kAutograd || (h & head::kPooled)) [[unlikely]]
+      return unusual_guard_head(t);
+    return h & head::kGuardMask;
   }
+  static uint64_t unusual_guard_head(TensorImpl* t);
 
  private:
   friend class RegionRunner;
@@ -180,6 +184,7 @@ class Context final : public FrameBase {
   Tensor commit(Event* e, const OpCall& c);
   Tensor commit_dynamic(Event* e, const OpCall& c);
   Tensor finish_call(Event* e, const OpCall& c, Tensor result);
+  int views_without_grad(const TensorImpl* written) const;
   Tensor commit_inplace(Event* e, const OpCall& c);
   void bind(TensorImpl* t, int32_t slot);
   void bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* same);

@@ -1,6 +1,8 @@
 // Verified replay: each call is compared with the recorded event; a match costs a few compares and hands out a pooled tensor.
 #include "../../runtime/allocator.h"
 #include "../../runtime/env.h"
+#include "../../runtime/ops/infer.h"
+#include "../autograd/meta.h"
 #include "../autograd/node.h"
 #include "../eager.h"
 #include "compiled_state.h"
@@ -11,8 +13,6 @@ namespace sinter {
 Event Context::kNoEvent;
 
 namespace {
-constexpr uint64_t kGuardBits = head::kGuardMask | head::kPooled;
-
 /// Equal strides, those of size-1 dimensions aside: no element is ever reached through them.
 bool strides_fit(IntArrayRef sizes, IntArrayRef a, IntArrayRef b) {
   for (size_t d = 0; d < sizes.size(); ++d)
@@ -20,6 +20,12 @@ bool strides_fit(IntArrayRef sizes, IntArrayRef a, IntArrayRef b) {
   return true;
 }
 }  // namespace
+
+uint64_t Context::unusual_guard_head(TensorImpl* t) {
+  (void)autograd::requires_grad(t);
+  const uint64_t h = t->head.load(std::memory_order_relaxed);
+  return h & (head::kGuardMask | (t->pool == this_thread_pool ? head::kPooled : 0));
+}
 
 void BoundStorages::grow() {
   std::vector<Entry> old;
@@ -59,8 +65,8 @@ inline void Context::bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* 
 
 namespace {
 /// Sizes and strides as recorded; a stride of another value where the size is 1 is for the careful path.
-bool fast_guard_holds(const FastGuard& g, const TensorImpl& t) {
-  if ((t.head.load(std::memory_order_relaxed) & kGuardBits) != g.head) return false;
+bool fast_guard_holds(const FastGuard& g, TensorImpl& t) {
+  if (Context::guard_head(&t) != g.head) return false;
   const int64_t* sizes = t.sizes.data();
   const int64_t* strides = t.strides.data();
   uint64_t differ = 0;
@@ -115,6 +121,16 @@ static int checked_operand(const OpCall& c) {
   }
 }
 
+/// Whether another operand may share memory with what the call writes. Guards say nothing about that, and eager refuses some of it.
+static bool may_overlap(const OpCall& c) {
+  const TensorImpl* self = c.in[0];
+  for (const TensorImpl* t : c.operands()) {
+    if (t == nullptr || t == self) continue;
+    if (t->storage == self->storage || (t->storage->has(Storage::kBorrowed) && self->storage->has(Storage::kBorrowed))) return true;
+  }
+  return false;
+}
+
 Tensor Context::call(const OpCall& c) {
   settle_foreign(c);
   Tensor result = [&] {
@@ -131,7 +147,10 @@ Tensor Context::call_inside(const OpCall& c) {
     return eager_call(c);
   }
   // Before anything is matched or recorded: it may throw, or copy the operand (an event of its own).
-  if (is_inplace(c) && grad_mode()) check_inplace(c);
+  if (is_inplace(c)) {
+    if (grad_mode()) check_inplace(c);
+    if (may_overlap(c)) infer(c, default_dtype());
+  }
   if (op_info(c.op).checked) [[unlikely]] {
     infer(c, default_dtype());  // shapes first, as eager does
     const int i = checked_operand(c);
@@ -290,8 +309,21 @@ Tensor Context::commit_inplace(Event* e, const OpCall& c) {
   return Tensor::share(self);
 }
 
+/// Inputs that share the written tensor's memory and do not require grad yet.
+int Context::views_without_grad(const TensorImpl* written) const {
+  int n = 0;
+  for (TensorImpl* t : bound_impls_) n += t != written && t->storage == written->storage && !autograd::requires_grad(t);
+  return n;
+}
+
 Tensor Context::finish_call(Event* e, const OpCall& c, Tensor result) {
-  if (needs_node(c)) record_node(c, result);
+  if (needs_node(c)) {
+    const int views = is_inplace(c) && !aliases_.empty() ? views_without_grad(c.in[0]) : 0;
+    record_node(c, result);
+    // Views of the written tensor require grad from here on, which no guard said of those that are inputs already.
+    if (views != 0 && views_without_grad(c.in[0]) != views) [[unlikely]]
+      close_region(Break::metadata_change, c.loc);
+  }
   if (e->info->close_after) [[unlikely]]
     close_region(Break::budget_ops, c.loc);
   else if (close_after_call_) [[unlikely]] close_now(c.loc);

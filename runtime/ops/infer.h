@@ -38,6 +38,8 @@ TensorMeta meta_of(const TensorImpl* t);
 void check_bytes(const OpCall& call, ScalarType dtype, IntArrayRef sizes);
 /// Throws if writing operand 0 would write an element twice, or if another operand overlaps it partly.
 void check_inplace_overlap(const OpCall& call);
+/// True when another operand shares some bytes of operand 0, or all in another order.
+bool overlaps_partly(const OpCall& call);
 /// Throws DtypeError unless a result of type `from` may be stored in operand 0.
 void check_inplace_dtype(const OpCall& call, ScalarType from);
 

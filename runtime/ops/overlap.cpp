@@ -40,17 +40,22 @@ bool overlap_partly(const TensorImpl* a, const TensorImpl* b) {
 
 }  // namespace
 
+bool overlaps_partly(const OpCall& call) {
+  for (int i = 1; i < call.n_in; ++i)
+    if (call.in[i] && overlap_partly(call.in[0], call.in[i])) return true;
+  return false;
+}
+
 void check_inplace_overlap(const OpCall& call) {
   const TensorImpl* self = call.in[0];
   if (writes_twice(self))
     fail<ValueError>(call,
                      "unsupported operation: more than one element of the written-to tensor refers to a single memory "
                      "location. Please clone() the tensor before performing the operation.");
-  for (int i = 1; i < call.n_in; ++i)
-    if (call.in[i] && overlap_partly(self, call.in[i]))
-      fail<ValueError>(call,
-                       "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
-                       "single memory location. Please clone() the tensor before performing the operation.");
+  if (overlaps_partly(call))
+    fail<ValueError>(call,
+                     "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
+                     "single memory location. Please clone() the tensor before performing the operation.");
 }
 
 }  // namespace sinter
