@@ -111,7 +111,9 @@ class Tensor {
   void* data_ptr(Loc loc = Loc::current()) const { return mutable_data(ScalarType::Undefined, loc); }
 
   // -- autograd (engine/autograd)
-  bool requires_grad() const { return get()->has(head::kRequiresGrad); }
+  bool requires_grad() const {
+    return get()->has(head::kRequiresGrad) || (impl_->has(head::kAutograd) && base_requires_grad());
+  }
   const Tensor& set_requires_grad(bool on, Loc loc = Loc::current()) const;
   const Tensor& requires_grad_(bool on = true, Loc loc = Loc::current()) const { return set_requires_grad(on, loc); }
   bool is_leaf() const;
@@ -151,6 +153,7 @@ class Tensor {
     return impl_;
   }
   [[noreturn]] static void undefined_error();
+  bool base_requires_grad() const;  // of a view
   unsigned add_hook(std::function<Tensor(const Tensor&)> hook) const;
   const void* const_data(ScalarType t, Loc loc) const;
   void* mutable_data(ScalarType t, Loc loc) const;

@@ -1,7 +1,7 @@
 // Verified replay: each call is compared with the recorded event; a match costs a few compares and hands out a pooled tensor.
 #include "../../runtime/allocator.h"
 #include "../../runtime/env.h"
-#include "../autograd/node.h"
+#include "../autograd/meta.h"
 #include "../eager.h"
 #include "compiled_state.h"
 #include "context.h"
@@ -57,6 +57,11 @@ inline void Context::bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* 
 }
 
 namespace {
+/// A view whose base came to require grad has its own flag brought up to date, for the guards.
+inline void note_requires_grad(TensorImpl* t) {
+  if (t != nullptr && t->has(head::kAutograd)) autograd::requires_grad(t);
+}
+
 /// Sizes and strides as recorded; a stride of another value where the size is 1 is for the careful path.
 bool fast_guard_holds(const FastGuard& g, const TensorImpl& t) {
   if ((t.head.load(std::memory_order_relaxed) & kGuardBits) != g.head) return false;
@@ -76,6 +81,7 @@ bool Context::bind_inputs(const Event& e, TensorImpl* const* in, int n) {
   for (int i = 0; i < n; ++i) {
     TensorImpl* t = in[i];
     const int32_t s = e.in[i];
+    note_requires_grad(t);
     if (t == nullptr || s < 0) {
       if (t != nullptr || s >= 0) return false;
     } else if (g != end && g->operand == i) {
@@ -119,6 +125,7 @@ Tensor Context::call(const OpCall& c) {
     const HiddenFrame hidden;  // nothing below may look at the frame: composites would come back here
     return eager_call(c);
   }
+  for (TensorImpl* t : c.operands()) note_requires_grad(t);
   // Before anything is matched or recorded: it may throw, or copy the operand (an event of its own).
   if (is_inplace(c) && grad_mode()) check_inplace(c);
   if (op_info(c.op).checked) [[unlikely]] {
