@@ -61,7 +61,7 @@ struct State {
 
 struct Row {
   std::function<Tensors(Tensors&)> f;
-  std::vector<State> states;
+  std::vector<State> states = {};
   bool writes = false;  // f writes to its arguments
   bool hit = false;     // reuse is allowed: once the first state is known, the others compile nothing
   bool keeps = false;   // results of a call are looked at again after the next one
@@ -250,6 +250,16 @@ inline void check_row(const Row& row) {
     for (const bool changing : {false, true})
       if (!(training ? row.no_training : row.no_inference) && !(changing && row.no_sweep))
         RowRun(row, {training, changing}).run();
+}
+
+/// The first state with each of the others: all at once would reach the limit of variants.
+inline void check_pairs(const Row& row) {
+  for (size_t i = 1; i < row.states.size(); ++i) {
+    Row pair = row;
+    pair.states = {row.states[0], row.states[i]};
+    INFO("states 0 and " << i);
+    check_row(pair);
+  }
 }
 
 }  // namespace sinter::test
