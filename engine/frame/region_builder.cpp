@@ -112,7 +112,7 @@ const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vect
   std::vector<uint64_t> wanted = live;
   int others = 0;
   for (const ProgramEntry* e = leaf.programs.load(std::memory_order_acquire); e != nullptr; e = e->next, ++others) {
-    if (e->sizes_key != sizes_key) continue;
+    if (e->sizes_key != sizes_key || e->isa != isa()) continue;
     bool covers = true;
     for (size_t i = 0; i < live.size(); ++i) covers &= (live[i] & ~e->live[i]) == 0;
     if (covers) return e;  // another thread compiled it while we waited
@@ -122,6 +122,7 @@ const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vect
   if (others >= kMostProgramsPerLeaf || !time_to_compile(leaf, entry, seen, leaf.dynamic && others > 0)) return nullptr;
   const auto start = std::chrono::steady_clock::now();
   auto made = std::make_unique<ProgramEntry>();
+  made->isa = isa();
   made->sizes_key = std::move(sizes_key);
   made->live = std::move(wanted);
   for (size_t i = 0; i < leaf.roots.size(); ++i)
