@@ -131,6 +131,7 @@ inline void add_grads(std::vector<std::pair<std::string, Tensor>>& all, const st
 template <class G>
 Outcome run_state(G& g, const Row& row, const State& state, int64_t n, bool training, uint64_t seed) {
   Outcome out;
+  manual_seed(seed + 1000);
   state.set();
   const Tensors captured = row.watch();
   for (const Tensor& t : captured)
@@ -144,7 +145,9 @@ Outcome run_state(G& g, const Row& row, const State& state, int64_t n, bool trai
   for (const Tensor& t : args) out.sizes += t.defined() ? to_string(t.sizes()) : "undefined";
   try {
     out.results = g(args);
-  } catch (const std::exception& e) { out.error = std::string(typeid(e).name()) + ": " + e.what(); }
+  } catch (const std::exception& e) { out.error = std::string(typeid(e).name()) + ": " + e.what(); } catch (...) {
+    out.error = "an exception of another type";
+  }
   out.other = row.observe() + " random counter " + std::to_string(Generator::get_default().counter());
   std::vector<std::pair<std::string, Tensor>> all;
   for (size_t i = 0; i < args.size(); ++i) all.emplace_back("argument " + std::to_string(i), args[i]);

@@ -130,7 +130,7 @@ TEST_CASE("G53 unmasked floating-point exceptions: a fault exactly where eager h
 }
 
 namespace {
-/// Whether a program of g has AVX-512 registers in its code, and how many programs it has.
+/// The assembly of all programs of g.
 template <class G>
 std::string code_of(const G& g) {
   std::string all;
