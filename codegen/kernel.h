@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <vector>
+#include "../runtime/cpu.h"
 #include "loop/loop_spec.h"
 
 namespace sinter::codegen {
@@ -35,6 +36,9 @@ class Kernel {
 /// Finds or emits the kernel for `spec` under the current ISA cap. Null when executable memory is refused, the cap is
 /// `none`, or the spec cannot be emitted (the caller runs eager kernels then). Thread-safe; equal specs share code.
 std::shared_ptr<const Kernel> get_kernel(const LoopSpec& spec);
+
+/// Picks a bucket of the cache; whether two kernels are the same is decided by comparing all of both specs.
+uint64_t kernel_hash(const LoopSpec& spec, Isa isa);
 
 /// Disassembly, one instruction per line, grouped by node; `note(node)` gives the comment of a group (may be empty).
 std::string disassemble(const Kernel& kernel, const std::vector<std::string>& node_notes);
