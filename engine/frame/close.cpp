@@ -66,7 +66,7 @@ class RegionRunner {
   bool covers(const ProgramEntry& e) const {
     for (size_t i = 0; i < live_.size(); ++i)
       if (live_[i] & ~e.live[i]) return false;
-    return !leaf_.dynamic || e.sizes_key == sizes_key();
+    return e.isa == isa() && (!leaf_.dynamic || e.sizes_key == sizes_key());
   }
   static bool current_pool_is_own(const TensorImpl* t) { return t->pool == this_thread_pool; }
   void release(const Leaf::PooledSlot& p);

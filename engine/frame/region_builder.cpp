@@ -125,7 +125,7 @@ const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vect
   int others = 0;
   ProgramEntry* evicted = nullptr;
   for (ProgramEntry* e = leaf.programs.load(std::memory_order_acquire); e != nullptr; e = e->next, ++others) {
-    if (e->sizes_key != sizes_key) continue;
+    if (e->sizes_key != sizes_key || e->isa != isa()) continue;
     bool covers = true;
     for (size_t i = 0; i < live.size(); ++i) covers &= (live[i] & ~e->live[i]) == 0;
     if (covers && e->usable()) return e;  // another thread compiled it while we waited
@@ -137,6 +137,7 @@ const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vect
   if (evicted != nullptr) return restore(context, leaf, *evicted, compiled_now);
   const auto start = std::chrono::steady_clock::now();
   auto made = std::make_unique<ProgramEntry>();
+  made->isa = isa();
   made->sizes_key = std::move(sizes_key);
   made->live = std::move(wanted);
   for (size_t i = 0; i < leaf.roots.size(); ++i)

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <string>
 #include <vector>
+#include "../../runtime/cpu.h"
 #include "../../runtime/ops/op_call.h"
 #include "../program/program.h"
 #include "breaks.h"
@@ -104,8 +105,9 @@ struct AliasRelation {
   friend bool operator==(const AliasRelation&, const AliasRelation&) = default;
 };
 
-/// A program for one live set (and, in a generalised region, one assignment of sizes).
+/// A program for one live set and instruction set (and, in a generalised region, one assignment of sizes).
 struct ProgramEntry {
+  Isa isa = Isa::None;              // the level it was compiled under: set_isa_cap may lower it later
   std::vector<int64_t> sizes_key;   // empty unless the region is generalised
   std::vector<uint64_t> live;       // bits over Leaf::roots
   std::vector<int32_t> live_roots;  // indices into Leaf::roots, ascending: the program's outputs
