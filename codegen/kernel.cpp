@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include "../runtime/cpu.h"
 #include "../runtime/log.h"
+#include "../runtime/stress.h"
 #include "code_memory.h"
 #include "loop/compile.h"
 
@@ -22,6 +23,7 @@ class LoopKernel : public Kernel {
 struct Key {
   LoopSpec spec;
   Isa isa;
+  uint64_t stress;  // Stress::kernel_seed
   friend bool operator==(const Key&, const Key&) = default;
 };
 
@@ -100,7 +102,7 @@ std::shared_ptr<const Kernel> get_kernel(const LoopSpec& spec) {
   if (!jit_available()) return nullptr;
   Cache& c = cache();
   const std::lock_guard lock(c.mutex);
-  Key key{spec, isa()};
+  Key key{spec, isa(), stress().kernel_seed};
   if (const auto found = c.kernels.find(key); found != c.kernels.end()) {
     if (auto kernel = found->second.lock()) {
       ++c.hits;
