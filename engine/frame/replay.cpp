@@ -114,13 +114,26 @@ static int checked_operand(const OpCall& c) {
   }
 }
 
+/// Whether another operand may share memory with what the call writes. Guards say nothing about that, and eager refuses some of it.
+static bool may_overlap(const OpCall& c) {
+  const TensorImpl* self = c.in[0];
+  for (const TensorImpl* t : c.operands())
+    if (t != nullptr && t != self &&
+        (t->storage == self->storage || (t->storage->flags & self->storage->flags & Storage::kBorrowed)))
+      return true;
+  return false;
+}
+
 Tensor Context::call(const OpCall& c) {
   if (eager_until_break_) [[unlikely]] {
     const HiddenFrame hidden;  // nothing below may look at the frame: composites would come back here
     return eager_call(c);
   }
   // Before anything is matched or recorded: it may throw, or copy the operand (an event of its own).
-  if (is_inplace(c) && grad_mode()) check_inplace(c);
+  if (is_inplace(c)) {
+    if (grad_mode()) check_inplace(c);
+    if (may_overlap(c)) infer(c, default_dtype());
+  }
   if (op_info(c.op).checked) [[unlikely]] {
     infer(c, default_dtype());  // shapes first, as eager does
     const int i = checked_operand(c);
