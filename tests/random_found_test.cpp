@@ -43,3 +43,30 @@ TEST_CASE("an expanded input is read before it is filled") {
     REQUIRE(same_bits(a, b));
   }
 }
+
+TEST_CASE("a view gets its gradient when an in-place call gave one to its base") {
+  // Recorded on tensors that have nothing to do with each other; then two views of one base.
+  const auto f = [](const Tensor& a, const Tensor& b, const Tensor& w, bool early) {
+    Tensor first;
+    if (early) first = a.abs();
+    b.add_(w);
+    return a.sin() + 1;
+  };
+  for (const bool early : {false, true}) {
+    auto g = compile(f);
+    const Tensor w = randn({1}).set_requires_grad(true);
+    for (int i = 0; i < 3; ++i) g(randn({3, 4}), randn({3, 4}), w, early);
+    for (int i = 0; i < 3; ++i) {
+      const Tensor x = randn({4, 4}), y = x.clone();
+      const Tensor vx = w.detach().clone().set_requires_grad(true), vy = vx.detach().clone().set_requires_grad(true);
+      const Tensor eager = f(x.slice(0, 1, 4), x.slice(0, 0, 3), vx, early);
+      const Tensor compiled = g(y.slice(0, 1, 4), y.slice(0, 0, 3), vy, early);
+      REQUIRE(same_bits(eager, compiled));
+      REQUIRE(eager.requires_grad());
+      REQUIRE(compiled.requires_grad());
+      eager.sum().backward();
+      compiled.sum().backward();
+      REQUIRE(same_bits(vx.grad(), vy.grad()));
+    }
+  }
+}

@@ -3,6 +3,8 @@
 #include "../../runtime/env.h"
 #include "../../runtime/log.h"
 #include "../../runtime/stress.h"
+#include "../autograd/meta.h"
+#include "../autograd/node.h"
 #include "../eager.h"
 #include "compiled_state.h"
 #include "context.h"
@@ -168,6 +170,7 @@ void Context::fill_operands(Event* e, const OpCall& c) {
       InputGuard g;
       g.operand = i;
       g.slot = slot;
+      if (needs_node(c)) autograd::requires_grad(t);  // a view of a base that came to require grad learns it here
       g.head = t->head.load(std::memory_order_relaxed) & (head::kGuardMask | head::kPooled);
       g.sizes = t->sizes;
       g.strides = t->strides;

@@ -1,6 +1,7 @@
 // Verified replay: each call is compared with the recorded event; a match costs a few compares and hands out a pooled tensor.
 #include "../../runtime/allocator.h"
 #include "../../runtime/env.h"
+#include "../autograd/meta.h"
 #include "../autograd/node.h"
 #include "../eager.h"
 #include "compiled_state.h"
@@ -12,6 +13,17 @@ Event Context::kNoEvent;
 
 namespace {
 constexpr uint64_t kGuardBits = head::kGuardMask | head::kPooled;
+
+/// What a guard compares of the head word. A view whose base came to require grad learns it when a differentiable operator uses
+/// it, as in eager; the guard is such a use.
+inline uint64_t guarded_bits(TensorImpl* t, Op op) {
+  const uint64_t h = t->head.load(std::memory_order_relaxed);
+  if ((h & kTracked) != head::kAutograd) [[likely]]
+    return h & kGuardBits;
+  if (grad_mode() && op_info(op).differentiable) autograd::requires_grad(t);
+  return t->head.load(std::memory_order_relaxed) & kGuardBits;
+}
+Op op_of(const Event& e) { return static_cast<Op>(e.key & event_key::kOpMask); }
 
 /// Equal strides, those of size-1 dimensions aside: no element is ever reached through them.
 bool strides_fit(IntArrayRef sizes, IntArrayRef a, IntArrayRef b) {
@@ -58,8 +70,8 @@ inline void Context::bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* 
 
 namespace {
 /// Sizes and strides as recorded; a stride of another value where the size is 1 is for the careful path.
-bool fast_guard_holds(const FastGuard& g, const TensorImpl& t) {
-  if ((t.head.load(std::memory_order_relaxed) & kGuardBits) != g.head) return false;
+bool fast_guard_holds(const FastGuard& g, TensorImpl& t, const Event& e) {
+  if (guarded_bits(&t, op_of(e)) != g.head) return false;
   const int64_t* sizes = t.sizes.data();
   const int64_t* strides = t.strides.data();
   uint64_t differ = 0;
@@ -80,7 +92,7 @@ bool Context::bind_inputs(const Event& e, TensorImpl* const* in, int n) {
       if (t != nullptr || s >= 0) return false;
     } else if (g != end && g->operand == i) {
       // A tensor over a storage that is bound already may be one of the inputs: the careful path decides.
-      if (!fast_guard_holds(*g, *t) || !bindable(t) || bound_.find(t->storage) != nullptr) return false;
+      if (!fast_guard_holds(*g, *t, e) || !bindable(t) || bound_.find(t->storage) != nullptr) return false;
       for (const FastGuard* f = guards.data(); f != g; ++f)
         if (in[f->operand]->storage == t->storage) return false;
       slots[s] = t;
@@ -185,7 +197,7 @@ bool Context::matches(const Event& e, uint64_t key, const OpCall& c) {
 
 bool Context::guard_holds(const InputGuard& g, TensorImpl* t, const OpCall& c, int operand, const Event& e) {
   if (!bindable(t)) return false;
-  if ((t->head.load(std::memory_order_relaxed) & kGuardBits) != g.head) return false;
+  if (guarded_bits(t, op_of(e)) != g.head) return false;
   if (g.free_dims == 0) [[likely]] {
     const size_t n = g.sizes.size();
     for (size_t d = 0; d < n; ++d)
@@ -293,8 +305,16 @@ Tensor Context::commit_inplace(Event* e, const OpCall& c) {
 }
 
 Tensor Context::finish_call(Event* e, const OpCall& c, Tensor result) {
-  if (needs_node(c)) record_node(c, result);
-  if (e->info->close_after) [[unlikely]]
+  bool siblings_changed = false;
+  if (needs_node(c)) {
+    const bool tracked = result.requires_grad();
+    record_node(c, result);
+    // An in-place call gave a gradient to every view of its base: inputs bound before were guarded without one.
+    siblings_changed = e->info->inplace && !aliases_.empty() && !tracked && result.requires_grad();
+  }
+  if (siblings_changed) [[unlikely]]
+    close(Break::metadata_change, c.loc);
+  else if (e->info->close_after) [[unlikely]]
     close(Break::budget_ops, c.loc);
   else if (close_after_call_) [[unlikely]] close_now(c.loc);
   return result;
