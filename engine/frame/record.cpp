@@ -2,12 +2,21 @@
 #include <algorithm>
 #include "../../runtime/env.h"
 #include "../../runtime/log.h"
+#include "../../runtime/stress.h"
+#include "../autograd/meta.h"
+#include "../autograd/node.h"
 #include "../eager.h"
 #include "compiled_state.h"
 #include "context.h"
 #include "reason.h"
 
 namespace sinter {
+
+/// Stress tests close regions at random places.
+static bool stress_closes(int32_t depth) {
+  const uint64_t seed = stress().close_seed;
+  return seed != 0 && stress_draw(seed, static_cast<uint64_t>(depth)) % 4 == 0;
+}
 
 bool Context::refused(Entry& entry, const OpCall& c) {
   if (entry.variants.load(std::memory_order_relaxed) == 0) return false;
@@ -86,7 +95,7 @@ Event* Context::record(const OpCall& c, uint64_t key, const TensorMeta& meta) {
   info.inplace = is_inplace(c);
   info.view = is_view(c.op) && !info.inplace;
   info.depth = last != nullptr ? last->info->depth + 1 : 1;
-  info.close_after = info.depth >= env().region_ops;
+  info.close_after = info.depth >= env().region_ops || stress_closes(info.depth);
   info.first_scalar = e->first_scalar = n_scalars_;
   info.n_scalars = c.n_scalars;
   n_scalars_ += c.n_scalars;

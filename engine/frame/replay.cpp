@@ -87,7 +87,7 @@ bool Context::bind_inputs(const Event& e, TensorImpl* const* in, int n) {
       if (t != nullptr || s >= 0) return false;
     } else if (g != end && g->operand == i) {
       // A tensor over a storage that is bound already may be one of the inputs: the careful path decides.
-      if (!fast_guard_holds(*g, *t) || !bindable(t) || bound_.find(t->storage) != nullptr) return false;
+      if (!fast_guard_holds(*g, *t, e) || !bindable(t) || bound_.find(t->storage) != nullptr) return false;
       for (const FastGuard* f = guards.data(); f != g; ++f)
         if (in[f->operand]->storage == t->storage) return false;
       slots[s] = t;
@@ -121,12 +121,14 @@ static int checked_operand(const OpCall& c) {
   }
 }
 
-/// Whether another operand may share memory with what the call writes. Guards say nothing about that, and eager refuses some of it.
+/// Whether another operand may share memory with what the call writes. Guards say nothing about that, and eager refuses some of
+/// it.
 static bool may_overlap(const OpCall& c) {
   const TensorImpl* self = c.in[0];
   for (const TensorImpl* t : c.operands()) {
     if (t == nullptr || t == self) continue;
-    if (t->storage == self->storage || (t->storage->has(Storage::kBorrowed) && self->storage->has(Storage::kBorrowed))) return true;
+    if (t->storage == self->storage || (t->storage->has(Storage::kBorrowed) && self->storage->has(Storage::kBorrowed)))
+      return true;
   }
   return false;
 }
