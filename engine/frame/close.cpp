@@ -10,6 +10,7 @@
 #include "interpret.h"
 #include "region_builder.h"
 #include "report.h"
+#include "verify.h"
 
 namespace sinter {
 
@@ -89,6 +90,8 @@ void RegionRunner::check_inputs_unwritten() const {
     raise<ConcurrentWriteError>("{}: input {}{} was written by someone else between its use in the region and the region's end",
                                 c_.owner().where(), dtype_name(t->dtype()), to_string(t->sizes));
   }
+  if (c_.sums_ != nullptr) [[unlikely]]
+    c_.sums_->check(c_.owner(), leaf_, c_.slots);
 }
 
 void RegionRunner::run_interpreter() {
@@ -102,7 +105,7 @@ void RegionRunner::run_interpreter() {
 }
 
 void RegionRunner::run(const ProgramEntry* entry) {
-  if (entry == nullptr || entry->program == nullptr) {
+  if (entry == nullptr || entry->is_interpreted()) {
     c_.owner().interpreted.fetch_add(1, std::memory_order_relaxed);
     run_interpreter();
     for (const Leaf::PooledSlot& p : leaf_.pooled)
@@ -124,7 +127,10 @@ void RegionRunner::run(const ProgramEntry* entry) {
   }
   for (size_t i = 0; i < entry->live_roots.size(); ++i)
     outputs[i] = c_.slots[leaf_.roots[static_cast<size_t>(entry->live_roots[i])]]->storage;
-  entry->program->run({inputs, c_.scalars, outputs});
+  const Program::Launch launch{inputs, c_.scalars, outputs};
+  if (c_.sums_ == nullptr) [[likely]]
+    entry->program->run(launch);
+  else run_verified({c_.owner(), leaf_, *entry, c_.slots, c_.scalars, c_.free_ints_, live_, launch});
   for (int32_t r : entry->live_roots)  // the program made it for an earlier live set; nobody wants it now
     if (!is_live(r)) c_.slots[leaf_.roots[static_cast<size_t>(r)]]->storage->release_bytes();
 }
@@ -224,7 +230,7 @@ void Context::close(Break reason, Loc loc) {
     } else if (entry != nullptr) {
       owner_->replays.fetch_add(1, std::memory_order_relaxed);
     }
-    record.interpreted = entry == nullptr || entry->program == nullptr;
+    record.interpreted = entry == nullptr || entry->is_interpreted();
     if (listener != nullptr) record.live_outs = name_live_outs(*leaf, runner.live());
     if (!runner.is_dead()) runner.run(entry);
   } catch (...) { failure = std::current_exception(); }
@@ -241,6 +247,11 @@ void Context::close(Break reason, Loc loc) {
                            loc.file, loc.line, break_info(reason).text, break_info(reason).hint);
 }
 
+inline void Context::choose_verification(bool closed) {
+  if (verify_interval.load(std::memory_order_relaxed) != 0 || sums_ != nullptr) [[unlikely]]
+    sums_ = choose_next_region(closed);
+}
+
 void Context::reset_region(Leaf* leaf) {
   last = nullptr;
   recording_.clear();
@@ -255,6 +266,7 @@ void Context::reset_region(Leaf* leaf) {
   written_inputs_.clear();
   dirty_pooled_.clear();
   close_after_call_ = false;
+  choose_verification(leaf != nullptr);
   bytes_at_open_ = thread_allocated_bytes();
   if (leaf != nullptr && previous_leaf_ != nullptr &&
       previous_leaf_->successor.load(std::memory_order_relaxed) != leaf->path.front())
@@ -313,6 +325,7 @@ void Context::open() {
   ambient::word = (ambient::word & 0xffff) | (__builtin_ia32_stmxcsr() & 0xffc0) << ambient::kMxcsrShift;
   bytes_at_open_ = thread_allocated_bytes();
   if (entry_hint_ != nullptr) cursor = entry_hint_;
+  choose_verification(false);
   previous_leaf_ = nullptr;
   current_frame = this;
 }

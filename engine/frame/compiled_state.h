@@ -31,6 +31,8 @@ struct CompileStats {
   int64_t replays = 0;           // closes that ran an existing program
   int64_t interpreted = 0;       // closes run by the interpreter
   int64_t eager_fallbacks = 0;   // times a limit or stance sent the rest of a region to eager
+  int64_t verified = 0;          // programs compared with eager kernels (SINTER_VERIFY)
+  int64_t verify_failures = 0;   // of these, found to differ
 };
 
 class CompiledState : public std::enable_shared_from_this<CompiledState> {
@@ -50,6 +52,7 @@ class CompiledState : public std::enable_shared_from_this<CompiledState> {
   const Loc loc;
   const uint64_t id;  // never reused: contexts are found by it
   std::atomic<int64_t> regions_compiled{0}, recompiles{0}, interpreted{0}, eager_fallbacks{0}, replays{0};
+  std::atomic<int64_t> verified{0}, verify_failures{0};
   CompileStats stats() const;
 
  private:

@@ -13,6 +13,7 @@
 namespace sinter {
 
 class CompiledState;
+class InputSums;
 
 /// Tag of a thread: pooled tensors carry it, so that their thread may drop them without a locked instruction.
 struct TensorPool {};
@@ -180,6 +181,7 @@ class Context final : public FrameBase {
   void reserve_pooled();
   // close.cpp
   void reset_region(Leaf* leaf);
+  void choose_verification(bool closed);
   void resume();
 
   std::shared_ptr<CompiledState> owner_;
@@ -191,6 +193,7 @@ class Context final : public FrameBase {
   std::vector<TensorImpl*> borrowed_inputs_;  // those over foreign memory
   std::vector<AliasRelation> aliases_;
   std::vector<Storage*> written_inputs_, dirty_pooled_;
+  std::unique_ptr<InputSums> sums_;       // set: the open region is one that SINTER_VERIFY checks
   std::vector<int32_t> held_;             // of the region being closed; kept for its memory
   std::vector<uint64_t> live_words_;      // of the region being closed; kept for its memory
   std::vector<int64_t> free_ints_;        // runtime integers of the open region, in call order

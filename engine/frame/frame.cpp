@@ -81,7 +81,8 @@ void CompiledState::reset() {
   std::lock_guard lock(mutex_);
   tries_.swap(fresh);
   generation_.fetch_add(1, std::memory_order_release);
-  for (auto* counter : {&regions_compiled, &recompiles, &interpreted, &eager_fallbacks, &replays}) counter->store(0);
+  for (auto* counter : {&regions_compiled, &recompiles, &interpreted, &eager_fallbacks, &replays, &verified, &verify_failures})
+    counter->store(0);
 }
 
 void CompiledState::retire() {
@@ -92,7 +93,8 @@ void CompiledState::retire() {
 std::string CompiledState::where() const { return fmt::format("{} ({})", options.name, place(loc)); }
 
 CompileStats CompiledState::stats() const {
-  return {regions_compiled.load(), recompiles.load(), replays.load(), interpreted.load(), eager_fallbacks.load()};
+  return {regions_compiled.load(), recompiles.load(), replays.load(),        interpreted.load(),
+          eager_fallbacks.load(),  verified.load(),   verify_failures.load()};
 }
 
 CompiledHandle::Retire::~Retire() {

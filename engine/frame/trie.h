@@ -111,6 +111,7 @@ struct ProgramEntry {
   std::vector<int32_t> live_roots;         // indices into Leaf::roots, ascending: the program's outputs
   std::shared_ptr<const Program> program;  // null: the interpreter is its program
   ProgramEntry* next = nullptr;
+  bool is_interpreted() const { return program == nullptr || program->is_withdrawn(); }
 };
 
 /// A close that happened after `end`. Everything here but the atomics is immutable once published.
