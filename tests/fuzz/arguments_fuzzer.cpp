@@ -151,16 +151,19 @@ std::string bits(const Tensor& t) {
 struct Outcome {
   std::vector<Tensor> values;
   std::vector<std::string> errors;
+  bool out_of_memory = false;
 };
 
-/// Runs `f`; its error, if it throws sinter's, goes to `errors`. Anything else ends the fuzzer.
+/// Runs `f`; its error, if it throws sinter's, is noted. Anything else ends the fuzzer.
 template <class F>
-Tensor guarded(std::vector<std::string>& errors, const char* name, F f) {
+Tensor guarded(Outcome& o, const char* name, F f) {
   try {
     Tensor t = f();
-    errors.push_back(std::string(name) + ": ok");
+    o.errors.push_back(std::string(name) + ": ok");
     return t;
-  } catch (const Error& e) { errors.push_back(std::string(name) + ": " + typeid(e).name() + " " + e.what()); }
+  } catch (const OutOfMemoryError&) { o.out_of_memory = true; } catch (const Error& e) {
+    o.errors.push_back(std::string(name) + ": " + typeid(e).name() + " " + e.what());
+  }
   return {};
 }
 
@@ -170,13 +173,13 @@ Outcome run(const Case& c, std::array<Tensor, kInputs>& inputs) {
   for (const Step& s : c.steps) {
     const auto operand = [&](uint8_t at) { return pool[at % pool.size()]; };
     const Arguments x{operand(s.a), operand(s.b), operand(s.c), s.i, s.j, s.k, s.list, s.s, s.r, s.dtype, s.flag};
-    const Tensor t = guarded(o.errors, s.function->name, [&] { return s.function->call(x); });
+    const Tensor t = guarded(o, s.function->name, [&] { return s.function->call(x); });
     if (!t.defined()) continue;
     if (s.keep) o.values.push_back(t);
     if (t.numel() <= kMostElements) pool.push_back(t);
   }
   if (!c.backward) return o;
-  guarded(o.errors, "backward", [&] {
+  guarded(o, "backward", [&] {
     for (size_t i = pool.size(); i-- > 0;)
       if (pool[i].requires_grad() && is_floating(pool[i].dtype())) {
         pool[i].sum().backward();
@@ -227,8 +230,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     manual_seed(call);
     const Outcome eager = run(c, a.tensors);
     manual_seed(call);
-    const Outcome compiled = g(b.tensors);
-    compare(c, call, eager, compiled, a, b);
+    try {
+      const Outcome compiled = g(b.tensors);
+      if (!eager.out_of_memory) compare(c, call, eager, compiled, a, b);
+    } catch (const OutOfMemoryError& e) {  // deferred memory is refused at the close, or never asked for
+      if (!eager.out_of_memory) differ(c, call, "the call", "returned", e.what());
+    }
   }
   return 0;
 }
