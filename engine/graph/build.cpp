@@ -127,6 +127,8 @@ class Builder {
     const bool covers = same_geometry(meta, whole);
     const bool reshaped = is_plain(meta) && is_plain(whole) && numel_of(meta.sizes) == numel_of(whole.sizes);
     if (!covers && !reshaped) return false;
+    // What is left where elements are written several times depends on eager's order, so eager it is.
+    if (may_repeat(whole.sizes, whole.strides)) return false;
     // Reading other elements of the memory it writes: what eager gives depends on its order, so eager it is.
     const bool elementwise = op_info(e.op).kind != OpKind::Index;
     for (size_t i = 1; i < e.in.size(); ++i)
