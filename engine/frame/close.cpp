@@ -10,6 +10,7 @@
 #include "region_builder.h"
 #include "registry.h"
 #include "report.h"
+#include "verify.h"
 
 namespace sinter {
 
@@ -101,6 +102,8 @@ void RegionRunner::check_inputs_unwritten() const {
     raise<ConcurrentWriteError>("{}: input {}{} was written by someone else between its use in the region and the region's end",
                                 c_.owner().where(), dtype_name(t->dtype()), to_string(t->sizes));
   }
+  if (c_.sums_ != nullptr) [[unlikely]]
+    c_.sums_->check(c_.owner(), leaf_, c_.slots);
 }
 
 void RegionRunner::run_interpreter() {
@@ -136,7 +139,10 @@ void RegionRunner::run(const ProgramEntry& entry, const Program& program) {
   }
   for (size_t i = 0; i < entry.live_roots.size(); ++i)
     outputs[i] = c_.slots[leaf_.roots[static_cast<size_t>(entry.live_roots[i])]]->storage;
-  program.run({inputs, c_.scalars, outputs});
+  const Program::Launch launch{inputs, c_.scalars, outputs};
+  if (c_.sums_ == nullptr) [[likely]]
+    program.run(launch);
+  else run_verified({c_, leaf_, entry, program, c_.slots, c_.scalars, c_.free_ints_, live_, launch});
   for (int32_t r : entry.live_roots)  // the program made it for an earlier live set; nobody wants it now
     if (!is_live(r)) c_.slots[leaf_.roots[static_cast<size_t>(r)]]->storage->release_bytes();
 }
@@ -276,6 +282,11 @@ void Context::give_away_visited() {
   runner.drop_orphaned_autograd();
 }
 
+inline void Context::choose_verification(bool closed) {
+  if (verify_interval.load(std::memory_order_relaxed) != 0 || sums_ != nullptr) [[unlikely]]
+    sums_ = choose_next_region(closed);
+}
+
 /// The region's effects: its program found or compiled, and run.
 void Context::execute(RegionRunner& runner, Leaf& leaf, Break reason, bool made, CloseRecord& record) {
   if (!runner.is_dead()) runner.check_inputs_unwritten();
@@ -288,7 +299,7 @@ void Context::execute(RegionRunner& runner, Leaf& leaf, Break reason, bool made,
       made = false;
       if (entry != nullptr && !record.compiled_now) count(counters.replays);  // another thread compiled it meanwhile
     }
-    record.interpreted = entry == nullptr || entry->interpreted;
+    record.interpreted = entry == nullptr || entry->interpreted.load(std::memory_order_relaxed);
     if (runner.is_dead()) return;
     if (record.interpreted) return runner.interpret_events();
     struct Held {
@@ -296,8 +307,10 @@ void Context::execute(RegionRunner& runner, Leaf& leaf, Break reason, bool made,
       const Program* program;
       ~Held() { running.release(); }
     } held{running_, running_.hold(entry->program)};
-    if (held.program != nullptr) return runner.run(*entry, *held.program);
-    // Evicted between finding and holding it.
+    if (held.program == nullptr) continue;  // evicted between finding and holding it
+    if (!held.program->is_withdrawn()) [[likely]]
+      return runner.run(*entry, *held.program);
+    entry->interpreted.store(true, std::memory_order_relaxed);
   }
 }
 
@@ -316,6 +329,7 @@ void Context::reset_region(Leaf* leaf) {
   written_inputs_.clear();
   if (visited_leaf_ == nullptr) dirty_pooled_.clear();
   close_after_call_ = false;
+  choose_verification(leaf != nullptr);
   bytes_at_open_ = thread_allocated_bytes();
   if (leaf != nullptr && previous_leaf_ != nullptr &&
       previous_leaf_->successor.load(std::memory_order_relaxed) != leaf->path.front())
@@ -338,7 +352,8 @@ void Context::reserve_pooled() {
 
 CompileStats Context::Counters::read() const {
   const auto of = [](const std::atomic<int64_t>& c) { return c.load(std::memory_order_relaxed); };
-  return {of(regions_compiled), of(recompiles), of(replays), of(interpreted), of(eager_fallbacks)};
+  return {of(regions_compiled), of(recompiles), of(replays),        of(interpreted),
+          of(eager_fallbacks),  of(verified),   of(verify_failures)};
 }
 
 Context::Context(std::shared_ptr<CompiledState> owner, std::shared_ptr<Tries> tries, uint64_t generation)
@@ -401,6 +416,7 @@ bool Context::open() {
   ambient::word = (ambient::word & 0xffff) | (mxcsr_ & 0xffc0) << ambient::kMxcsrShift;
   bytes_at_open_ = thread_allocated_bytes();
   if (entry_hint_ != nullptr) cursor = entry_hint_;
+  choose_verification(false);
   previous_leaf_ = nullptr;
   listener_at_open_ = listener;
   is_open_ = true;

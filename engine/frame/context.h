@@ -15,6 +15,7 @@
 namespace sinter {
 
 class RegionRunner;
+class InputSums;
 
 /// Tag of a thread: pooled tensors carry it, so that their thread may drop them without a locked instruction.
 struct TensorPool {};
@@ -148,7 +149,8 @@ class Context final : public FrameBase {
 
   /// Counters are added up by CompiledState::stats(): a counter shared by threads would be a line they fight for.
   struct Counters {
-    std::atomic<int64_t> regions_compiled{0}, recompiles{0}, replays{0}, interpreted{0}, eager_fallbacks{0};
+    std::atomic<int64_t> regions_compiled{0}, recompiles{0}, replays{0}, interpreted{0}, eager_fallbacks{0}, verified{0},
+        verify_failures{0};
     CompileStats read() const;
   } counters;
   static void count(std::atomic<int64_t>& c) { c.store(c.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
@@ -227,6 +229,7 @@ class Context final : public FrameBase {
   void execute(RegionRunner& runner, Leaf& leaf, Break reason, bool made, CloseRecord& record);
   void end_frame();
   void reset_region(Leaf* leaf);
+  void choose_verification(bool closed);
   void resume();
   // visit.cpp
   void attend();
@@ -250,6 +253,7 @@ class Context final : public FrameBase {
   std::vector<Tensor> foreign_inputs_;        // those from another thread's pool, which must not take them back
   std::vector<AliasRelation> aliases_;
   std::vector<Storage*> written_inputs_, dirty_pooled_;
+  std::unique_ptr<InputSums> sums_;       // set: the open region is one that SINTER_VERIFY checks
   std::vector<int32_t> held_;             // of the region being closed; kept for its memory
   std::vector<uint64_t> live_words_;      // of the region being closed; kept for its memory
   std::vector<int64_t> free_ints_;        // runtime integers of the open region, in call order

@@ -103,6 +103,8 @@ void add(CompileStats& to, const CompileStats& s) {
   to.replays += s.replays;
   to.interpreted += s.interpreted;
   to.eager_fallbacks += s.eager_fallbacks;
+  to.verified += s.verified;
+  to.verify_failures += s.verify_failures;
 }
 }  // namespace
 

@@ -7,6 +7,7 @@
 #include "../eager.h"
 #include "compiled_state.h"
 #include "context.h"
+#include "verify.h"
 
 namespace sinter {
 
@@ -57,6 +58,8 @@ inline void Context::bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* 
   if (same != nullptr || s->has(Storage::kBorrowed)) [[unlikely]]
     note_aliases(t, slot, same);
   if (same == nullptr) bound_.insert(s, slot);
+  if (sums_ != nullptr) [[unlikely]]
+    sums_->add(*t, slot);
   if (s->immediate_in_frame.load(std::memory_order_relaxed) == serial_) [[unlikely]]
     close_after_call_ = true;
   if ((bound_impls_.size() & 31) == 0 && thread_allocated_bytes() - bytes_at_open_ > env().region_bytes) [[unlikely]]

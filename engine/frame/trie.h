@@ -112,9 +112,9 @@ struct ProgramEntry {
   std::vector<uint64_t> live;       // bits over Leaf::roots
   std::vector<int32_t> live_roots;  // indices into Leaf::roots, ascending: the program's outputs
   ProgramSlot program;              // empty: evicted, unless `interpreted`
-  bool interpreted = false;         // the interpreter is its program
+  mutable std::atomic<bool> interpreted{false};  // the interpreter is its program
   ProgramEntry* next = nullptr;
-  bool usable() const { return interpreted || !program.empty(); }
+  bool usable() const { return interpreted.load(std::memory_order_relaxed) || !program.empty(); }
 };
 
 /// A close that happened after `end`. Everything here but the atomics is immutable once published.
