@@ -10,6 +10,7 @@ struct Watched {
   std::mutex* (*mutex)();
   void (*lock)();
   void (*unlock)();
+  void (*in_child)();
 };
 constexpr auto kRanks = static_cast<size_t>(Rank::kCount);
 constinit Watched watched[kRanks] = {};  // filled before main
@@ -29,6 +30,8 @@ void after() {
 }
 void after_in_child() {
   forks.fetch_add(1, std::memory_order_relaxed);
+  for (const Watched& w : watched)
+    if (w.in_child != nullptr) w.in_child();
   after();
 }
 
@@ -45,9 +48,10 @@ bool watch(Rank rank, std::mutex* (*mutex)()) {
   return true;
 }
 
-bool watch(Rank rank, void (*lock)(), void (*unlock)()) {
+bool watch(Rank rank, void (*lock)(), void (*unlock)(), void (*in_child)()) {
   watched[static_cast<size_t>(rank)].lock = lock;
   watched[static_cast<size_t>(rank)].unlock = unlock;
+  watched[static_cast<size_t>(rank)].in_child = in_child;
   install();
   return true;
 }

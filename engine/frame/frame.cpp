@@ -1,5 +1,4 @@
 #include "frame.h"
-#include <map>
 #include <unordered_map>
 #include "../../runtime/env.h"
 #include "../../runtime/error.h"
@@ -7,7 +6,9 @@
 #include "../../runtime/log.h"
 #include "../../runtime/out_of_memory.h"
 #include "compiled.h"
+#include "compiled_states.h"
 #include "context.h"
+#include "registry.h"
 #include "report.h"
 
 namespace sinter {
@@ -15,15 +16,6 @@ namespace {
 
 std::atomic<uint64_t> g_next_id{1};
 std::atomic<Stance> g_stance{Stance::Default};
-
-struct Registry {
-  std::mutex mutex;
-  std::map<uint64_t, std::weak_ptr<CompiledState>> states;
-};
-Registry& registry() {
-  static auto* r = new Registry();
-  return *r;
-}
 
 /// This thread's contexts, one per Compiled it has called.
 constinit thread_local bool t_contexts_are_gone = false;
@@ -51,7 +43,7 @@ struct Contexts {
     if (it == by_id.end() || it->second.generation != generation) {
       // A new context is rare: the moment to let go of those whose Compiled is gone.
       std::erase_if(by_id, [](const auto& e) { return e.second.state->retired(); });
-      Slot slot{std::make_unique<Context>(state, state->tries()), state, generation};
+      Slot slot{std::make_unique<Context>(state, state->tries(), generation), state, generation};
       it = by_id.insert_or_assign(state->id, std::move(slot)).first;
     }
     last_id = state->id;
@@ -85,10 +77,16 @@ void CompiledState::reset() {
 }
 
 void CompiledState::replace_tries(std::shared_ptr<Tries> fresh) {
-  std::lock_guard lock(mutex_);
-  tries_.swap(fresh);
-  generation_.fetch_add(1, std::memory_order_release);
-  for (auto* counter : {&regions_compiled, &recompiles, &interpreted, &eager_fallbacks, &replays}) counter->store(0);
+  {
+    std::lock_guard lock(mutex_);
+    tries_.swap(fresh);
+    past_ = {};
+    generation_.fetch_add(1, std::memory_order_release);
+  }
+  uint64_t after = 0;
+  for (auto pin = ContextRegistry::get().pin_next_of(*this, after); pin.context() != nullptr;
+       pin = ContextRegistry::get().pin_next_of(*this, after))
+    pin.context()->forget();
 }
 
 void CompiledState::retire() {
@@ -98,15 +96,40 @@ void CompiledState::retire() {
 
 std::string CompiledState::where() const { return fmt::format("{} ({})", options.name, place(loc)); }
 
+namespace {
+void add(CompileStats& to, const CompileStats& s) {
+  to.regions_compiled += s.regions_compiled;
+  to.recompiles += s.recompiles;
+  to.replays += s.replays;
+  to.interpreted += s.interpreted;
+  to.eager_fallbacks += s.eager_fallbacks;
+  to.verified += s.verified;
+  to.verify_failures += s.verify_failures;
+}
+}  // namespace
+
 CompileStats CompiledState::stats() const {
-  return {regions_compiled.load(), recompiles.load(), replays.load(), interpreted.load(), eager_fallbacks.load()};
+  CompileStats sum;
+  {
+    std::lock_guard lock(mutex_);
+    sum = past_;
+  }
+  ContextRegistry::get().for_each([&](const ContextRegistry::Entry& e) {
+    if (&e.context->owner() == this && e.context->generation() == generation()) add(sum, e.context->counters.read());
+  });
+  return sum;
+}
+
+void CompiledState::add_stats(const CompileStats& s, uint64_t of) {
+  std::lock_guard lock(mutex_);
+  if (of == generation_.load()) add(past_, s);
 }
 
 CompiledHandle::Retire::~Retire() {
   state->retire();
   {
-    std::lock_guard lock(registry().mutex);
-    registry().states.erase(state->id);
+    std::lock_guard lock(CompiledStates::get().mutex);
+    CompiledStates::get().by_id.erase(state->id);
   }
 }
 
@@ -115,8 +138,8 @@ CompiledHandle CompiledHandle::make(CompileOptions options, Loc loc) try {
   h.state_ = std::make_shared<CompiledState>(std::move(options), loc);
   h.retire_ = std::make_shared<Retire>();
   h.retire_->state = h.state_;
-  std::lock_guard lock(registry().mutex);
-  registry().states[h.state_->id] = h.state_;
+  std::lock_guard lock(CompiledStates::get().mutex);
+  CompiledStates::get().by_id[h.state_->id] = h.state_;
   return h;
 } catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
@@ -126,10 +149,12 @@ FrameScope::FrameScope(const CompiledHandle& handle, TensorImpl* const* argument
   if (current_frame != nullptr || HiddenFrame::depth > 0 || g_stance.load(std::memory_order_relaxed) == Stance::ForceEager ||
       env().disable || t_contexts_are_gone)
     return;
-  context_ = memory_gate([&] { return t_contexts.find(handle.shared()); });
-  context_->arguments = arguments;
-  context_->n_arguments = n;
-  context_->open();
+  Context* c = nullptr;
+  do c = memory_gate([&] { return t_contexts.find(handle.shared()); });
+  while (!c->open());  // forgotten since it was found
+  c->arguments = arguments;
+  c->n_arguments = n;
+  context_ = c;
 }
 
 FrameScope::~FrameScope() {
@@ -172,12 +197,11 @@ bool is_compiling() { return current_frame != nullptr; }
 void reset() try {
   std::vector<std::shared_ptr<CompiledState>> all;
   {
-    std::lock_guard lock(registry().mutex);
-    for (auto& [id, weak] : registry().states)
+    std::lock_guard lock(CompiledStates::get().mutex);
+    for (auto& [id, weak] : CompiledStates::get().by_id)
       if (auto s = weak.lock()) all.push_back(std::move(s));
   }
   for (auto& s : all) s->reset();
-  accumulated_variants.store(0);
   clear_program_cache();
 } catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
@@ -185,7 +209,8 @@ void frame_mutable_pointer(TensorImpl* t, Loc loc) {
   if (Context* c = current_context()) c->mutable_pointer(t, loc);
 }
 void frame_value_read(Loc loc) {
-  if (Context* c = current_context()) c->value_read(loc);
+  if (Context* c = current_context()) c->value_read();
+  (void)loc;
 }
 void frame_metadata_change(Loc loc) {
   if (Context* c = current_context()) c->close(Break::metadata_change, loc);

@@ -23,8 +23,12 @@ void Context::undo_call() noexcept {
   const auto slots_kept = static_cast<size_t>(n_slots_);
   if (slot_roots_.size() > slots_kept) slot_roots_.resize(slots_kept);
   if (dynamic_slots_.size() > slots_kept) dynamic_slots_.resize(slots_kept);
-  if (bound_impls_.size() > static_cast<size_t>(n_inputs_)) bound_impls_.resize(static_cast<size_t>(n_inputs_));
+  if (bound_impls_.size() > static_cast<size_t>(n_inputs_)) {
+    bound_impls_.resize(static_cast<size_t>(n_inputs_));
+    sums_.reset();  // it may know one more input
+  }
   bound_.forget_from(n_slots_);
+  while (!foreign_inputs_.empty() && !is_bound(foreign_inputs_.back().impl())) foreign_inputs_.pop_back();
   while (!aliases_.empty() && aliases_.back().slot >= n_slots_) aliases_.pop_back();
   while (!borrowed_inputs_.empty() && !is_bound(borrowed_inputs_.back())) borrowed_inputs_.pop_back();
   if (free_ints_.empty()) return;
@@ -45,8 +49,8 @@ void Context::fail_region() noexcept {
   for_each_held([&](const Event& e) {
     Storage* s = pooled[e.id]->storage;
     if (!s->is_pending()) return;
+    s->set(Storage::kFailed);
     s->pending_in.store(nullptr, std::memory_order_release);
-    s->flags |= Storage::kFailed;
   });
   for (Storage* s : dirty_pooled_)
     if (s->is_pending()) s->version.store(0, std::memory_order_relaxed), s->writes.store(0, std::memory_order_relaxed);
