@@ -38,6 +38,9 @@ struct TensorImpl {
   TensorPool* pool = nullptr;            // set while kPooled
   int64_t numel = 0;
   SizeVec sizes, strides;
+  // Only while it is buried (engine/frame/graves.h); in the tensor, so that dropping a handle needs no memory.
+  TensorImpl* next_buried;
+  uint64_t buried_at;
 
   TensorImpl(ScalarType t, IntArrayRef sz, IntArrayRef st, int64_t off, Storage* s /* takes the reference */)
       : head(head::make(t, sz.size(), 0, 1)), storage(s), offset(off), numel(numel_of(sz)), sizes(sz), strides(st) {}
