@@ -30,7 +30,16 @@ Said& said() {
 /// Taken around each write to stderr, so that spdlog's own lock is free whenever this one is.
 std::mutex writing;
 [[maybe_unused]] const bool watched = at_fork::watch(
-    at_fork::Rank::log, [] { said().mutex.lock(), writing.lock(); }, [] { writing.unlock(), said().mutex.unlock(); });
+    at_fork::Rank::log,
+    [] {
+      (void)log_enabled(LogTopic::Graph);  // so that nobody is in the middle of reading the environment
+      said().mutex.lock();
+      writing.lock();
+    },
+    [] {
+      writing.unlock();
+      said().mutex.unlock();
+    });
 
 void to_stderr(std::string_view line, bool warning) {
   const std::lock_guard lock(writing);

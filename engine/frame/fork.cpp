@@ -1,4 +1,5 @@
 // fork(): the locks of all compiled functions, and what becomes of other threads' frames in the child.
+#include <algorithm>
 #include "../../runtime/at_fork.h"
 #include "compiled_states.h"
 #include "context.h"
