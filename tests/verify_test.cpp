@@ -80,7 +80,7 @@ template <class C>
 void sabotage(C& compiled, const Wrong::Harm& harm, int32_t region = -1) {
   for (const Leaf* leaf : compiled.state().tries()->leaves())
     for (ProgramEntry* e = leaf->programs; e != nullptr && (region < 0 || leaf->number == region); e = e->next)
-      if (e->program != nullptr) e->program = std::make_shared<Wrong>(e->program, harm);
+      if (auto right = e->program.share()) e->program.set(std::make_shared<Wrong>(std::move(right), harm));
 }
 
 void flip_output(const Program::Launch& l, size_t element, int bit) {
