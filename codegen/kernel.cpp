@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include "../runtime/cpu.h"
 #include "../runtime/log.h"
+#include "../runtime/stress.h"
 #include "code_memory.h"
 #include "loop/compile.h"
 
@@ -23,26 +24,26 @@ class LoopKernel : public Kernel {
 struct Key {
   LoopSpec spec;
   Isa isa;
+  uint64_t stress;  // Stress::kernel_seed
   friend bool operator==(const Key&, const Key&) = default;
 };
 
 struct Hasher {
-  size_t operator()(const Key& k) const {
-    uint64_t h = static_cast<uint64_t>(k.isa) * 31 + static_cast<uint64_t>(k.spec.mode);
-    const auto mix = [&h](uint64_t v) { h = (h ^ v) * 0x9e3779b97f4a7c15u, h ^= h >> 29; };
-    for (int64_t s : k.spec.sizes) mix(static_cast<uint64_t>(s));
-    for (const LoopOperand& o : k.spec.operands) {
-      mix(static_cast<uint64_t>(o.dtype) * 2 + o.output);
-      for (int64_t s : o.strides) mix(static_cast<uint64_t>(s));
-    }
-    for (const LoopNode& n : k.spec.nodes) {
-      mix(static_cast<uint64_t>(n.kind) << 32 | static_cast<uint64_t>(n.op) << 8 | static_cast<uint64_t>(n.dtype));
-      mix(static_cast<uint64_t>(static_cast<uint32_t>(n.index)) ^ n.bits);
-      for (int i = 0; i < n.n_in; ++i) mix(static_cast<uint64_t>(n.in[i]));
-    }
-    for (const LoopStore& s : k.spec.stores) mix(static_cast<uint64_t>(s.node) << 32 | static_cast<uint64_t>(s.operand));
-    return h;
-  }
+  size_t operator()(const Key& k) const { return kernel_hash(k.spec, k.isa); }
+};
+for (int64_t s : k.spec.sizes) mix(static_cast<uint64_t>(s));
+for (const LoopOperand& o : k.spec.operands) {
+  mix(static_cast<uint64_t>(o.dtype) * 2 + o.output);
+  for (int64_t s : o.strides) mix(static_cast<uint64_t>(s));
+}
+for (const LoopNode& n : k.spec.nodes) {
+  mix(static_cast<uint64_t>(n.kind) << 32 | static_cast<uint64_t>(n.op) << 8 | static_cast<uint64_t>(n.dtype));
+  mix(static_cast<uint64_t>(static_cast<uint32_t>(n.index)) ^ n.bits);
+  for (int i = 0; i < n.n_in; ++i) mix(static_cast<uint64_t>(n.in[i]));
+}
+for (const LoopStore& s : k.spec.stores) mix(static_cast<uint64_t>(s.node) << 32 | static_cast<uint64_t>(s.operand));
+return h;
+}
 };
 
 /// The cache does not own kernels: one lives as long as a program uses it, and an entry that died is dropped when its
@@ -108,7 +109,7 @@ void drop_dead(Cache& c) {
 std::shared_ptr<const Kernel> find_or_build(const LoopSpec& spec, Refusal& refusal) {
   const std::lock_guard lock(cache_mutex);
   Cache& c = cache();
-  Key key{spec, isa()};
+  Key key{spec, isa(), stress().kernel_seed};
   if (const auto found = c.kernels.find(key); found != c.kernels.end()) {
     if (auto kernel = found->second.lock()) {
       ++c.hits;
@@ -124,6 +125,23 @@ std::shared_ptr<const Kernel> find_or_build(const LoopSpec& spec, Refusal& refus
 }
 
 }  // namespace
+
+uint64_t kernel_hash(const LoopSpec& spec, Isa isa) {
+  uint64_t h = static_cast<uint64_t>(isa) * 31 + static_cast<uint64_t>(spec.mode);
+  const auto mix = [&h](uint64_t v) { h = (h ^ v) * 0x9e3779b97f4a7c15u, h ^= h >> 29; };
+  for (int64_t s : spec.sizes) mix(static_cast<uint64_t>(s));
+  for (const LoopOperand& o : spec.operands) {
+    mix(static_cast<uint64_t>(o.dtype) * 2 + o.output);
+    for (int64_t s : o.strides) mix(static_cast<uint64_t>(s));
+  }
+  for (const LoopNode& n : spec.nodes) {
+    mix(static_cast<uint64_t>(n.kind) << 32 | static_cast<uint64_t>(n.op) << 8 | static_cast<uint64_t>(n.dtype));
+    mix(static_cast<uint64_t>(static_cast<uint32_t>(n.index)) ^ n.bits);
+    for (int i = 0; i < n.n_in; ++i) mix(static_cast<uint64_t>(n.in[i]));
+  }
+  for (const LoopStore& s : spec.stores) mix(static_cast<uint64_t>(s.node) << 32 | static_cast<uint64_t>(s.operand));
+  return h;
+}
 
 bool jit_available() {
   if (isa() == Isa::None) return false;

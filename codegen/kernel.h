@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <vector>
+#include "../runtime/cpu.h"
 #include "loop/loop_spec.h"
 
 namespace sinter::codegen {
@@ -39,6 +40,9 @@ enum class NoKernel : uint8_t { None, CodeMemoryFull, Refused, NotEmittable };
 /// Finds or emits the kernel for `spec` under the current ISA cap. Null, and `why` set, when there is none: the caller runs
 /// eager kernels then. Thread-safe, also around fork(); equal specs share code.
 std::shared_ptr<const Kernel> get_kernel(const LoopSpec& spec, NoKernel* why = nullptr);
+
+/// Picks a bucket of the cache; whether two kernels are the same is decided by comparing all of both specs.
+uint64_t kernel_hash(const LoopSpec& spec, Isa isa);
 
 /// Disassembly, one instruction per line, grouped by node; `note(node)` gives the comment of a group (may be empty).
 std::string disassemble(const Kernel& kernel, const std::vector<std::string>& node_notes);

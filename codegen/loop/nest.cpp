@@ -52,6 +52,7 @@ bool NestEmitter::empty() const {
 void NestEmitter::choose_pointer_registers() {
   std::vector<x86::Gp> pool = {x86::rsi, x86::r8, x86::r9, x86::r10, x86::r11, x86::rbx, x86::r12, x86::r13, x86::r14, x86::r15};
   if (!plan_.buffers_used) pool.insert(pool.begin(), kScratch);
+  pool.resize(std::min(pool.size(), static_cast<size_t>(f_.tuning.pointers)));
   size_t next = 0;
   for (size_t i = 0; i < f_.spec.operands.size(); ++i) {
     if (next == pool.size()) {
