@@ -104,6 +104,8 @@ std::string difference(const World& eager, const World& compiled) {
   if (eager.generator_seed != compiled.generator_seed || eager.generator_counter != compiled.generator_counter)
     return fmt::format("generator: eager {} compiled {}", eager.generator_counter, compiled.generator_counter);
   if (eager.log != compiled.log) return "side effects";
+  if (eager.counter != compiled.counter) return "a counter";
+  if (eager.deleted != compiled.deleted) return "calls of deleters";
   if (eager.hook_calls != compiled.hook_calls) return "calls of a hook";
   return {};
 }
