@@ -111,9 +111,7 @@ class Pair {
     const int event = s.what - kKnobs;
     return same(event_name(event), eager.event(event, s.arg), compiled.event(event, s.arg));
   }
-  std::string set(int knob, int variant) {
-    return same(knob_name(knob), eager.set(knob, variant), compiled.set(knob, variant));
-  }
+  std::string set(int knob, int variant) { return same(knob_name(knob), eager.set(knob, variant), compiled.set(knob, variant)); }
   std::string call(int which) {
     const CompileStats before = compiled.stats();
     const std::string a = eager.call(which), b = compiled.call(which);
@@ -235,9 +233,12 @@ std::string run_walk(const Walk& walk, WalkCounts& counts) {
     if (std::string d = p.step(walk.steps[i]); !d.empty()) return fmt::format("step {}: {}", i, d);
   if (std::string d = p.undo_all(); !d.empty()) return d;
   if (p.over) return {};
-  if (start != p.eager.configuration()) return "undoing everything did not bring the world back:\n" + start + "\n" + p.eager.configuration();
+  if (start != p.eager.configuration())
+    return "undoing everything did not bring the world back:\n" + start + "\n" + p.eager.configuration();
   if (std::string d = p.call(0); !d.empty()) return "after undoing everything: " + d;
-  if (walk.seed % 4 != 0 || env().recompile_limit < Env().recompile_limit || branches_on_values(walk.blocks[0]) || branches_on_values(walk.blocks[1])) return {};
+  if (walk.seed % 4 != 0 || env().recompile_limit < Env().recompile_limit || branches_on_values(walk.blocks[0]) ||
+      branches_on_values(walk.blocks[1]))
+    return {};
   return check_precision(p, walk, counts);
 }
 
@@ -259,8 +260,8 @@ Walk shrink(Walk walk) {
     return dropped;
   };
   for (bool smaller = true; smaller;) {
-    smaller = drop_from([](Walk& w) -> auto& { return w.steps; });
-    for (int k = 0; k < 2; ++k) smaller |= drop_from([k](Walk& w) -> auto& { return w.blocks[static_cast<size_t>(k)]; });
+    smaller = drop_from([](Walk & w) -> auto& { return w.steps; });
+    for (int k = 0; k < 2; ++k) smaller |= drop_from([k](Walk & w) -> auto& { return w.blocks[static_cast<size_t>(k)]; });
   }
   for (WalkStep& s : walk.steps) {  // one call where three were made
     if (s.what != kCall || times_of(s) == 1) continue;

@@ -335,7 +335,8 @@ Tensor World::data(IntArrayRef sizes, ScalarType dtype) {
   const Tensor t = numbers(sizes);
   double* p = t.data_ptr<double>();
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  const double special[2][5] = {{0x1p-130, -0x1p-140, 0x1p-1030, -0.0, 0x1p-126}, {std::nan(""), kInfinity, -kInfinity, -0.0, 1e38}};
+  const double special[2][5] = {{0x1p-130, -0x1p-140, 0x1p-1030, -0.0, 0x1p-126},
+                                {std::nan(""), kInfinity, -kInfinity, -0.0, 1e38}};
   if (const int v = value(Knob::special_values))
     for (int64_t i = 0; i < t.numel(); i += 5) p[i] = special[v - 1][i / 5 % 5];
   return dtype == kBool ? t > 0 : dtype == kLong ? (t * 3).to(kLong) : t.to(dtype);
@@ -455,10 +456,11 @@ void World::make_arguments() {
   if (value(Knob::x_requires_grad) && x.is_floating_point() && x.is_leaf()) x.set_requires_grad(true);
   if (value(Knob::y_requires_grad) && y.defined() && y.is_floating_point() && y.is_leaf()) y.set_requires_grad(true);
   const int form = value(Knob::index_form);
-  index = form == 1 ? tensor({int64_t{1}, int64_t{9}, int64_t{2}, int64_t{0}}) : form == 2 ? tensor({int64_t{1}, int64_t{-1}})
-          : form == 3                                                          ? tensor({int64_t{7}, int64_t{7}, int64_t{0}, int64_t{3}}).view({2, 2})
-          : form == 4                                                          ? empty({0}, kLong)
-                                      : data({4}, kLong) + 3;
+  index = form == 1   ? tensor({int64_t{1}, int64_t{9}, int64_t{2}, int64_t{0}})
+          : form == 2 ? tensor({int64_t{1}, int64_t{-1}})
+          : form == 3 ? tensor({int64_t{7}, int64_t{7}, int64_t{0}, int64_t{3}}).view({2, 2})
+          : form == 4 ? empty({0}, kLong)
+                      : data({4}, kLong) + 3;
   target = data({n}, kLong) + 2;
   if (value(Knob::target_form) == 1 && n > 0) target.select(0, 0).fill_(5);
   if (value(Knob::target_form) == 2 && n > 0) target.select(0, 0).fill_(-100);
