@@ -18,7 +18,7 @@ void emit(const LoopSpec& spec, Isa isa, CompiledLoop& out) {
   code.init(asmjit::Environment::host());
   code.setErrorHandler(&errors);
   x86::Assembler assembler(&code);
-  KernelFrame frame(assembler, spec, isa, LoopPlan::lanes_for(spec, isa));
+  KernelFrame frame(assembler, spec, isa, tuning_of(spec, isa));
   LoopPlan plan(frame);
   NestEmitter(frame, plan).emit();
   if (code.hasUnresolvedLinks() || code.hasRelocEntries()) raise("unbound label");

@@ -4,7 +4,7 @@
 #include "../../runtime/env.h"
 #include "../../runtime/error.h"
 #include "../../runtime/log.h"
-#include "compiled_state.h"
+#include "context.h"
 #include "element_runs.h"
 #include "interpret.h"
 #include "report.h"
@@ -143,8 +143,8 @@ void release_results(const VerifiedRun& run) {
 }
 
 void fail(const VerifiedRun& run, const PrivateRegion& copies, const std::string& what) {
-  run.entry.program->withdraw();
-  run.owner.verify_failures.fetch_add(1, std::memory_order_relaxed);
+  run.program.withdraw();
+  Context::count(run.context.counters.verify_failures);
   report_difference(run, copies, what);
 }
 
@@ -160,7 +160,7 @@ void verify(const VerifiedRun& run, const PrivateRegion& copies) {
     throw;
   }
   if (!copies.inputs_unwritten(run.leaf, run.slots)) return;  // by another thread, since they were copied
-  run.owner.verified.fetch_add(1, std::memory_order_relaxed);
+  Context::count(run.context.counters.verified);
   const std::string what = comparison.differences();
   if (what.empty()) return;
   comparison.replace();  // before the report, which may want memory
@@ -175,7 +175,7 @@ void run_verified(const VerifiedRun& run) {
     copies = std::make_unique<PrivateRegion>(run.leaf, run.slots, !env().debug_dir.empty());
   } catch (const OutOfMemoryError&) {
   } catch (const std::bad_alloc&) {}
-  run.entry.program->run(run.launch);
+  run.program.run(run.launch);
   if (copies == nullptr) return;
   try {
     verify(run, *copies);

@@ -10,6 +10,7 @@
 namespace sinter {
 
 class CompiledState;
+class Context;
 struct Leaf;
 struct ProgramEntry;
 
@@ -34,9 +35,10 @@ std::unique_ptr<InputSums> choose_next_region(bool closed);
 
 /// A program about to run for a closed region.
 struct VerifiedRun {
-  CompiledState& owner;
+  Context& context;
   const Leaf& leaf;
   const ProgramEntry& entry;
+  const Program& program;
   TensorImpl* const* slots;
   const Scalar* scalars;
   const std::vector<int64_t>& free_ints;

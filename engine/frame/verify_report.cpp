@@ -3,7 +3,7 @@
 #include <fstream>
 #include "../../runtime/env.h"
 #include "../../runtime/log.h"
-#include "compiled_state.h"
+#include "context.h"
 #include "region_builder.h"
 #include "report.h"
 
@@ -42,8 +42,8 @@ std::string write_reproducer(const VerifiedRun& run, const PrivateRegion& copies
     written &= out.good();
   };
   file("region.txt", to_string(region));
-  file("graph.txt", run.entry.program->graph.str());
-  file("program.txt", run.entry.program->str());
+  file("graph.txt", run.program.graph.str());
+  file("program.txt", run.program.str());
   file("difference.txt", what);
   file("inputs.txt", list_inputs(run));
   file("scalars.txt", list_scalars(run));
@@ -60,15 +60,15 @@ std::string describe(const Difference& d, const std::string& name, const TensorI
 }
 
 void report_difference(const VerifiedRun& run, const PrivateRegion& copies, const std::string& what) {
-  const std::string name = fmt::format("{}_r{}", run.owner.options.name, run.leaf.number);
+  const std::string name = fmt::format("{}_r{}", run.context.owner().options.name, run.leaf.number);
   const Region region = build_region(run.leaf, run.slots, run.scalars, run.free_ints, run.entry.live, name);
   const std::string folder = env().debug_dir.empty() ? "set SINTER_DEBUG_DIR to have the inputs written to files"
                                                      : write_reproducer(run, copies, region, what);
   warn(fmt::format(
            "SINTER_VERIFY: region {} of {}: the compiled program differs from the eager kernels. The eager values are used, "
            "and from now on the region is interpreted.{}\n{}{}reproducer: {}",
-           run.leaf.number, run.owner.where(), what, to_string(region), list_scalars(run), folder),
-       fmt::format("verify region {} {}", run.owner.id, run.leaf.number));
+           run.leaf.number, run.context.owner().where(), what, to_string(region), list_scalars(run), folder),
+       fmt::format("verify region {} {}", run.context.owner().id, run.leaf.number));
 }
 
 }  // namespace sinter
