@@ -173,6 +173,18 @@ TEST_CASE("written inputs get their eager values back") {
   REQUIRE(same_bits(a, b));
 }
 
+TEST_CASE("an input that is only read keeps its bytes") {
+  if (!jit()) return;
+  const Verifying verifying;
+  auto g = compile([](const Tensor& x, const Tensor& y) { return (x + y).sin(); });
+  const Tensor x = randn({4}), y = randn({4}), kept = y.clone();
+  const Tensor expected = g(x, y).clone();
+  sabotage(g, [](const Program::Launch& l) { static_cast<float*>(l.inputs[1])[3] = 0; });
+  REQUIRE(same_bits(g(x, y), expected));
+  REQUIRE(same_bits(y, kept));
+  REQUIRE(said("input 1, only read, f32[4]: 1 of 4 elements differ, the first at [3]"));
+}
+
 TEST_CASE("inputs that share memory share it in the copies") {
   const Verifying verifying;
   auto f = [](Tensor& x, const Tensor& whole, const Tensor& other) {
