@@ -1,9 +1,14 @@
 #include "nest.h"
 #include <cstring>
+#include "../../runtime/error.h"
 
 namespace sinter::codegen {
 
 namespace I = asmjit::x86::Inst;
+
+namespace {
+constexpr int32_t kMaxFrameBytes = 32 << 10;  // half of the smallest stack a thread is likely to have
+}
 
 int64_t stream_threshold_bytes() {
   static const int64_t bytes = std::min<int64_t>(last_level_cache_bytes(), int64_t{32} << 20);
@@ -24,6 +29,7 @@ void NestEmitter::emit() {
     epilogue();
     emit_cold_code(f_);
   }
+  if (f_.frame_bytes() > kMaxFrameBytes) raise("{} bytes of stack", f_.frame_bytes());
   f_.ranges.back().end = static_cast<uint32_t>(a_.offset());
   a_.align(asmjit::AlignMode::kData, 64);
   a_.bind(f_.pool_label);

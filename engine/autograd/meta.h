@@ -51,14 +51,14 @@ bool base_requires_grad(TensorImpl* view);
 inline bool requires_grad(TensorImpl* t) {
   const uint64_t h = t->head.load(std::memory_order_relaxed);
   if (h & head::kRequiresGrad) return true;
-  return (h & head::kAutograd) && meta_of(t)->is_view() && base_requires_grad(t);
+  return (h & head::kAutograd) && autograd::meta_of(t)->is_view() && base_requires_grad(t);
 }
 
 /// Gives a view a grad_fn again whose storage was changed in place since.
 void refresh_view(TensorImpl* view);
 /// Where t's gradient goes; t requires grad.
 inline Edge edge_of(TensorImpl* t) {
-  const AutogradMeta* m = meta_of(t);
+  const AutogradMeta* m = autograd::meta_of(t);
   if (m->is_view() && m->version != t->storage->version.load(std::memory_order_relaxed)) [[unlikely]]
     refresh_view(t);
   return m->grad_fn ? Edge::to_node(m->grad_fn.get()) : Edge::to_leaf(t);

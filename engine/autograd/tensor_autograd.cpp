@@ -26,6 +26,8 @@ const Tensor& Tensor::set_requires_grad(bool on, Loc loc) const {
   return *this;
 }
 
+bool Tensor::view_requires_grad() const { return autograd::requires_grad(impl_); }
+
 bool Tensor::is_leaf() const {
   const autograd::AutogradMeta* m = meta_of(get());
   return m == nullptr || !m->grad_fn;

@@ -1,30 +1,19 @@
 // Verified replay: each call is compared with the recorded event; a match costs a few compares and hands out a pooled tensor.
 #include "../../runtime/allocator.h"
 #include "../../runtime/env.h"
+#include "../../runtime/ops/infer.h"
 #include "../autograd/meta.h"
 #include "../autograd/node.h"
 #include "../eager.h"
 #include "compiled_state.h"
 #include "context.h"
+#include "verify.h"
 
 namespace sinter {
 
 Event Context::kNoEvent;
 
 namespace {
-constexpr uint64_t kGuardBits = head::kGuardMask | head::kPooled;
-
-/// What a guard compares of the head word. A view whose base came to require grad learns it when a differentiable operator uses
-/// it, as in eager; the guard is such a use.
-inline uint64_t guarded_bits(TensorImpl* t, Op op) {
-  const uint64_t h = t->head.load(std::memory_order_relaxed);
-  if ((h & kTracked) != head::kAutograd) [[likely]]
-    return h & kGuardBits;
-  if (grad_mode() && op_info(op).differentiable) autograd::requires_grad(t);
-  return t->head.load(std::memory_order_relaxed) & kGuardBits;
-}
-Op op_of(const Event& e) { return static_cast<Op>(e.key & event_key::kOpMask); }
-
 /// Equal strides, those of size-1 dimensions aside: no element is ever reached through them.
 bool strides_fit(IntArrayRef sizes, IntArrayRef a, IntArrayRef b) {
   for (size_t d = 0; d < sizes.size(); ++d)
@@ -32,6 +21,12 @@ bool strides_fit(IntArrayRef sizes, IntArrayRef a, IntArrayRef b) {
   return true;
 }
 }  // namespace
+
+uint64_t Context::unusual_guard_head(TensorImpl* t) {
+  (void)autograd::requires_grad(t);
+  const uint64_t h = t->head.load(std::memory_order_relaxed);
+  return h & (head::kGuardMask | (t->pool == this_thread_pool ? head::kPooled : 0));
+}
 
 void BoundStorages::grow() {
   std::vector<Entry> old;
@@ -50,6 +45,7 @@ void BoundStorages::grow() {
 
 void Context::bind(TensorImpl* t, int32_t slot) {
   BoundStorages::Entry* same = bound_.find(t->storage);
+  if (t->has(head::kPooled)) foreign_inputs_.push_back(Tensor::share(t));
   bind_to(t, slot, same);
 }
 
@@ -59,10 +55,12 @@ inline void Context::bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* 
     t->set(head::kBound, true);
   slots[slot] = t;
   bound_impls_.push_back(t);
-  if (same != nullptr || (s->flags & Storage::kBorrowed)) [[unlikely]]
+  if (same != nullptr || s->has(Storage::kBorrowed)) [[unlikely]]
     note_aliases(t, slot, same);
   if (same == nullptr) bound_.insert(s, slot);
-  if (s->immediate_in_frame == serial_) [[unlikely]]
+  if (sums_ != nullptr) [[unlikely]]
+    sums_->add(*t, slot);
+  if (s->immediate_in_frame.load(std::memory_order_relaxed) == serial_) [[unlikely]]
     close_after_call_ = true;
   if ((bound_impls_.size() & 31) == 0 && thread_allocated_bytes() - bytes_at_open_ > env().region_bytes) [[unlikely]]
     close_after_call_ = true;
@@ -70,8 +68,8 @@ inline void Context::bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* 
 
 namespace {
 /// Sizes and strides as recorded; a stride of another value where the size is 1 is for the careful path.
-bool fast_guard_holds(const FastGuard& g, TensorImpl& t, const Event& e) {
-  if (guarded_bits(&t, op_of(e)) != g.head) return false;
+bool fast_guard_holds(const FastGuard& g, TensorImpl& t) {
+  if (Context::guard_head(&t) != g.head) return false;
   const int64_t* sizes = t.sizes.data();
   const int64_t* strides = t.strides.data();
   uint64_t differ = 0;
@@ -126,17 +124,29 @@ static int checked_operand(const OpCall& c) {
   }
 }
 
-/// Whether another operand may share memory with what the call writes. Guards say nothing about that, and eager refuses some of it.
+/// Whether another operand may share memory with what the call writes. Guards say nothing about that, and eager refuses some of
+/// it.
 static bool may_overlap(const OpCall& c) {
   const TensorImpl* self = c.in[0];
-  for (const TensorImpl* t : c.operands())
-    if (t != nullptr && t != self &&
-        (t->storage == self->storage || (t->storage->flags & self->storage->flags & Storage::kBorrowed)))
+  for (const TensorImpl* t : c.operands()) {
+    if (t == nullptr || t == self) continue;
+    if (t->storage == self->storage || (t->storage->has(Storage::kBorrowed) && self->storage->has(Storage::kBorrowed)))
       return true;
+  }
   return false;
 }
 
 Tensor Context::call(const OpCall& c) {
+  settle_foreign(c);
+  Tensor result = [&] {
+    const Inside inside(*this);
+    return call_inside(c);
+  }();
+  if (last == nullptr && !safepoint_.inside()) graves.empty(*this);  // their deleters are user code: outside
+  return result;
+}
+
+Tensor Context::call_inside(const OpCall& c) {
   if (eager_until_break_) [[unlikely]] {
     const HiddenFrame hidden;  // nothing below may look at the frame: composites would come back here
     return eager_call(c);
@@ -149,7 +159,7 @@ Tensor Context::call(const OpCall& c) {
   if (op_info(c.op).checked) [[unlikely]] {
     infer(c, default_dtype());  // shapes first, as eager does
     const int i = checked_operand(c);
-    if (i < c.n_in && c.in[i] != nullptr && c.in[i]->storage->is_pending()) close(Break::value_check, c.loc);
+    if (i < c.n_in && c.in[i] != nullptr && c.in[i]->storage->is_pending()) close_region(Break::value_check, c.loc);
     if (i < c.n_in && c.in[i] != nullptr) (void)c.in[i]->storage->bytes(c.loc);  // throws for a value that cannot be had
     check_call_values(c);
   }
@@ -197,7 +207,7 @@ bool Context::matches(const Event& e, uint64_t key, const OpCall& c) {
 
 bool Context::guard_holds(const InputGuard& g, TensorImpl* t, const OpCall& c, int operand, const Event& e) {
   if (!bindable(t)) return false;
-  if (guarded_bits(t, op_of(e)) != g.head) return false;
+  if (guard_head(t) != g.head) return false;
   if (g.free_dims == 0) [[likely]] {
     const size_t n = g.sizes.size();
     for (size_t d = 0; d < n; ++d)
@@ -228,7 +238,7 @@ void Context::note_aliases(TensorImpl* t, int32_t slot, BoundStorages::Entry* sa
   };
   if (same_storage != nullptr)
     aliases_.push_back({slot, same_storage->first_slot, address(t) - address(slots[same_storage->first_slot])});
-  if (!(t->storage->flags & Storage::kBorrowed)) return;
+  if (!t->storage->has(Storage::kBorrowed)) return;
   for (TensorImpl* b : borrowed_inputs_) {
     if (b->storage == t->storage) continue;
     const char* lo = static_cast<char*>(t->storage->data);
@@ -304,18 +314,23 @@ Tensor Context::commit_inplace(Event* e, const OpCall& c) {
   return Tensor::share(self);
 }
 
+/// Inputs that share the written tensor's memory and do not require grad yet.
+int Context::views_without_grad(const TensorImpl* written) const {
+  int n = 0;
+  for (TensorImpl* t : bound_impls_) n += t != written && t->storage == written->storage && !autograd::requires_grad(t);
+  return n;
+}
+
 Tensor Context::finish_call(Event* e, const OpCall& c, Tensor result) {
-  bool siblings_changed = false;
   if (needs_node(c)) {
-    const bool tracked = result.requires_grad();
+    const int views = is_inplace(c) && !aliases_.empty() ? views_without_grad(c.in[0]) : 0;
     record_node(c, result);
-    // An in-place call gave a gradient to every view of its base: inputs bound before were guarded without one.
-    siblings_changed = e->info->inplace && !aliases_.empty() && !tracked && result.requires_grad();
+    // Views of the written tensor require grad from here on, which no guard said of those that are inputs already.
+    if (views != 0 && views_without_grad(c.in[0]) != views) [[unlikely]]
+      close_region(Break::metadata_change, c.loc);
   }
-  if (siblings_changed) [[unlikely]]
-    close(Break::metadata_change, c.loc);
-  else if (e->info->close_after) [[unlikely]]
-    close(Break::budget_ops, c.loc);
+  if (e->info->close_after) [[unlikely]]
+    close_region(Break::budget_ops, c.loc);
   else if (close_after_call_) [[unlikely]] close_now(c.loc);
   return result;
 }

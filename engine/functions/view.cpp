@@ -153,7 +153,7 @@ std::vector<Tensor> chunk(const Tensor& self, int64_t chunks, int64_t dim, Loc l
   const int64_t d = wrap_dimensioned(Op::slice, self, dim), n = self.sizes()[static_cast<size_t>(d)];
   if (chunks <= 0)
     fail<ValueError>(NamedCall(Op::slice, self).call, "chunk expects `chunks` to be greater than 0, got: {}", chunks);
-  return split(self, std::max<int64_t>((n + chunks - 1) / chunks, 1), d, loc);
+  return split(self, n == 0 ? 1 : (n - 1) / chunks + 1, d, loc);
 }
 
 Tensor detach(const Tensor& self, Loc loc) { return call1(Op::detach, self, 0, loc); }
