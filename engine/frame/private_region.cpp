@@ -106,8 +106,15 @@ void PrivateRegion::copy_inputs(const Leaf& leaf, TensorImpl* const* slots) {
     copy->set(head::kWrapped, t.has(head::kWrapped));
     slots_[static_cast<size_t>(leaf.inputs[i])] = copy;
     roots_[static_cast<size_t>(leaf.inputs[i])] = leaf.inputs[i];
+    writes_.push_back(t.storage->writes.load(std::memory_order_relaxed));
     copy_elements(t, *copy);
   }
+}
+
+bool PrivateRegion::inputs_unwritten(const Leaf& leaf, TensorImpl* const* slots) const {
+  for (size_t i = 0; i < leaf.inputs.size(); ++i)
+    if (slots[leaf.inputs[i]]->storage->writes.load(std::memory_order_relaxed) != writes_[i]) return false;
+  return true;
 }
 
 void PrivateRegion::make_results(const Leaf& leaf, TensorImpl* const* slots) {
