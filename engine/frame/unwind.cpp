@@ -1,6 +1,7 @@
 // What is undone when memory runs out: a call that did not become an event, a region that never came to its close.
 #include <algorithm>
 #include "context.h"
+#include "verify.h"
 
 namespace sinter {
 
