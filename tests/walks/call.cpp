@@ -13,6 +13,13 @@
 namespace sinter::test {
 namespace {
 
+template <class F>
+struct Finally {
+  explicit Finally(F f) : run(std::move(f)) {}
+  ~Finally() { run(); }
+  F run;
+};
+
 constexpr unsigned P = 1, V = 2;
 
 struct Block {
