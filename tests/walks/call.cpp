@@ -138,12 +138,6 @@ class Settings {
   Stance stance_;
 };
 
-struct Deeper {
-  explicit Deeper(int& depth) : depth_(++depth) {}
-  ~Deeper() { --depth_; }
-  int& depth_;
-};
-
 }  // namespace
 
 int block_count() { return kBlockCount; }
