@@ -123,6 +123,8 @@ void RegionRunner::interpret_events() {
 }
 
 void RegionRunner::run(const ProgramEntry& entry, const Program& program) {
+  const uint64_t now = program_clock.load(std::memory_order_relaxed);
+  if (program.use.last.load(std::memory_order_relaxed) != now) program.use.last.store(now, std::memory_order_relaxed);
   constexpr size_t kFew = 64;
   void* few_inputs[kFew];
   Storage* few_outputs[kFew];

@@ -46,14 +46,16 @@ void BoundStorages::grow() {
 
 void Context::bind(TensorImpl* t, int32_t slot) {
   BoundStorages::Entry* same = bound_.find(t->storage);
-  if (t->has(head::kPooled)) foreign_inputs_.push_back(Tensor::share(t));
   bind_to(t, slot, same);
 }
 
 inline void Context::bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* same) {
   Storage* s = t->storage;
-  if (!t->has(head::kBound)) [[unlikely]]
+  const uint64_t h = t->head.load(std::memory_order_relaxed);
+  if ((h & (head::kBound | head::kPooled)) != head::kBound) [[unlikely]] {
+    if (h & head::kPooled) foreign_inputs_.push_back(Tensor::share(t));  // its pool must not take it back
     t->set(head::kBound, true);
+  }
   slots[slot] = t;
   bound_impls_.push_back(t);
   if (same != nullptr || s->has(Storage::kBorrowed)) [[unlikely]]

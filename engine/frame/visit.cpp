@@ -75,6 +75,7 @@ void Context::attend() {
 
 void Context::forget() {
   if (thread_ == this_thread_pool) {
+    const Inside inside(*this);  // another thread may be at the same
     if (!is_open_ && is_stale()) free_pooled();
     return;
   }

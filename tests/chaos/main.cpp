@@ -12,6 +12,7 @@
 #include <vector>
 #include "codegen/kernel.h"
 #include "engine/program/cache.h"
+#include "frontend/nn/set_data.h"
 #include "frontend/sinter/sinter.h"
 
 using namespace sinter;
@@ -23,7 +24,8 @@ using Clock = std::chrono::steady_clock;
 bool same(const Tensor& a, const Tensor& b) {
   if (a.dtype() != b.dtype() || !(a.sizes() == b.sizes())) return false;
   const Tensor x = a.detach().contiguous(), y = b.detach().contiguous();
-  return std::memcmp(x.const_data_ptr<float>(), y.const_data_ptr<float>(), static_cast<size_t>(x.numel()) * x.element_size()) == 0;
+  return std::memcmp(x.const_data_ptr<float>(), y.const_data_ptr<float>(), static_cast<size_t>(x.numel()) * x.element_size()) ==
+         0;
 }
 
 Tensor body(const Tensor& x, int depth) {
@@ -132,7 +134,7 @@ void evict_something(World& w, std::mt19937&) { w.evictions += ProgramCache::get
 void change_module(World& w, std::mt19937& r) {
   const std::lock_guard lock(w.net_mutex);
   NoGradGuard guard;
-  if (r() % 2) nn::set_data(w.net->weight, randn({4, 6}));
+  if (r() % 2) detail::set_data(w.net->weight, randn({4, 6}));
   else w.net->bias.add_(1);
   auto g = compile(w.net);
   const Tensor x = randn({2, 6});
