@@ -57,7 +57,9 @@ inline Tensor short_call(Op op, TensorImpl* const* in, uint64_t attr, Loc loc, u
   Context* f = current_context();
   if (f == nullptr) return long_call<n>(op, flags, in, attr, loc);
   Event* e = f->cursor;
-  const uint64_t differ = e->key ^ event_key::make(op, flags, n, ambient::word);
+  const uint64_t differ = e->key ^ event_key::make(op, flags, n, f->ambient_bits());
+  if (f->mode.changed()) [[unlikely]]
+    return long_call<n>(op, flags, in, attr, loc);
   if (differ == 0 && e->attr == attr && same_operands<n>(f, e, in)) [[likely]]
     return f->hand_out(e);
   if ((differ & ~event_key::kEventBits) != 0 || e->attr != attr) return long_call<n>(op, flags, in, attr, loc);
@@ -94,10 +96,11 @@ Tensor call1s(Op op, const Tensor& a, Scalar s, uint64_t attr, Loc loc, uint8_t 
   Context* f = current_context();
   if (f == nullptr) return eager_call(c);
   Event* e = f->cursor;
-  const uint64_t key = event_key::make(op, flags, 1, ambient::word) | event_key::scalar_code(s.type()) << event_key::kScalarShift;
+  const uint64_t key = event_key::make(op, flags, 1, f->ambient_bits()) | event_key::scalar_code(s.type())
+                                                                              << event_key::kScalarShift;
   const uint64_t differ = e->key ^ key;
   if ((differ & ~event_key::kTracked) == 0 && e->attr == attr && f->slots[e->in[0]] == a.impl() &&
-      e->first_scalar < f->scalar_capacity()) [[likely]] {
+      e->first_scalar < f->scalar_capacity() && !f->mode.changed()) [[likely]] {
     f->scalars[e->first_scalar] = s;
     return differ == 0 ? f->hand_out(e) : f->hand_out_tracked(e, c);
   }

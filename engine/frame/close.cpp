@@ -226,7 +226,10 @@ void Context::close(Break reason, Loc loc) {
     }
     record.interpreted = entry == nullptr || entry->program == nullptr;
     if (listener != nullptr) record.live_outs = name_live_outs(*leaf, runner.live());
-    if (!runner.is_dead()) runner.run(entry);
+    if (!runner.is_dead()) {
+      const UnderMode of_region(CpuMode::of_key(leaf->end->key));
+      runner.run(entry);
+    }
   } catch (...) { failure = std::current_exception(); }
   const bool first_of_its_kind = (made || reason != leaf->reason) && reason != Break::frame_end;
   if (first_of_its_kind && log_enabled(LogTopic::Breaks)) [[unlikely]]  // where() formats
@@ -310,7 +313,7 @@ uint32_t next_serial() {
 void Context::open() {
   serial_ = next_serial();
   graves.open();
-  ambient::word = (ambient::word & 0xffff) | (__builtin_ia32_stmxcsr() & 0xffc0) << ambient::kMxcsrShift;
+  mode.note();
   bytes_at_open_ = thread_allocated_bytes();
   if (entry_hint_ != nullptr) cursor = entry_hint_;
   previous_leaf_ = nullptr;
@@ -324,7 +327,6 @@ void Context::finish(Break reason, Loc loc) {
       if (!self->bound_impls_.empty() || self->eager_until_break_)
         self->reset_region(nullptr);  // a call that threw while binding
       self->eager_until_break_ = false;
-      ambient::word &= 0xffff;
       {
         const HiddenFrame hidden;  // the deleters of buried inputs run now
         self->graves.close(*self);

@@ -7,6 +7,7 @@
 #include <vector>
 #include "../ambient.h"
 #include "../tensor.h"
+#include "cpu_mode.h"
 #include "graves.h"
 #include "trie.h"
 
@@ -79,6 +80,9 @@ class Context final : public FrameBase {
   int32_t n_pooled = 0;
   Scalar* scalars = nullptr;  // value scalars of the open region
   Event* last = nullptr;      // last event of the open region, null when it is empty
+  CpuMode mode;               // of the open region
+  /// The thread's state that is part of every event.
+  uint32_t ambient_bits() const { return ambient::word | mode.bits(); }
 
   /// The event at the cursor matched a plain call: its result.
   Tensor hand_out(Event* e) {
