@@ -1,4 +1,5 @@
 #include "dispatch.h"
+#include "../runtime/out_of_memory.h"
 #include "autograd/node.h"
 #include "eager.h"
 #include "frame/context.h"
@@ -22,10 +23,10 @@ Tensor eager_call(const OpCall& call) {
   return result;
 }
 
-Tensor call(const OpCall& c) {
+Tensor call(const OpCall& c) try {
   if (Context* frame = current_context()) return frame->call(c);
   return eager_call(c);
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 // The short forms try the plain replay first: the event at the cursor is this very call on these very tensors.
 // `differ` of the event at the cursor is 0 for a plain match; kTracked says that the event also builds an autograd node,
@@ -47,31 +48,40 @@ template <int n>
   return call({.op = op, .flags = flags, .n_in = n, .in = in, .attr = attr, .loc = loc});
 }
 template <int n>
-[[gnu::noinline]] Tensor tracked_call(Event* e, Op op, uint8_t flags, TensorImpl* const* in, uint64_t attr, Loc loc) {
+[[gnu::noinline]] Tensor tracked_call(Event* e, Op op, uint8_t flags, TensorImpl* const* in, uint64_t attr, Loc loc) try {
   return current_context()->hand_out_tracked(e, {.op = op, .flags = flags, .n_in = n, .in = in, .attr = attr, .loc = loc});
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
-/// call1, call2 and call3: the plain match, then inputs and autograd nodes, else the long way.
+/// The event at the cursor is this call: its result. Undefined: it is not, nothing was done.
 template <int n>
-inline Tensor short_call(Op op, TensorImpl* const* in, uint64_t attr, Loc loc, uint8_t flags) {
-  Context* f = current_context();
-  if (f == nullptr) return long_call<n>(op, flags, in, attr, loc);
+inline Tensor short_replay(Context* f, Op op, TensorImpl* const* in, uint64_t attr, Loc loc, uint8_t flags) {
+  const Context::Inside inside(*f);
   Event* e = f->cursor;
   const uint64_t differ = e->key ^ event_key::make(op, flags, n, f->ambient_bits());
   if (f->mode.changed()) [[unlikely]]
-    return long_call<n>(op, flags, in, attr, loc);
+    return {};
   if (differ == 0 && e->attr == attr && same_operands<n>(f, e, in)) [[likely]]
     return f->hand_out(e);
-  if ((differ & ~event_key::kEventBits) != 0 || e->attr != attr) return long_call<n>(op, flags, in, attr, loc);
+  if ((differ & ~event_key::kEventBits) != 0 || e->attr != attr) return {};
   const uint64_t care = differ & ~event_key::kTracked;
-  if (care == kGuarded ? !f->bind_inputs(*e, in, n) : (care != 0 && care != kView) || !same_operands<n>(f, e, in))
-    return long_call<n>(op, flags, in, attr, loc);
+  if (care == kGuarded ? !f->bind_inputs(*e, in, n) : (care != 0 && care != kView) || !same_operands<n>(f, e, in)) return {};
   Tensor result = differ & event_key::kTracked ? tracked_call<n>(e, op, flags, in, attr, loc)
                   : care == kView              ? f->hand_out_view(e, in[0])
                                                : f->hand_out(e);
   if (f->close_is_due()) [[unlikely]]
     f->close_now(loc);
   return result;
+}
+
+/// call1, call2 and call3: the plain match, then inputs and autograd nodes, else the long way.
+template <int n>
+inline Tensor short_call(Op op, TensorImpl* const* in, uint64_t attr, Loc loc, uint8_t flags) {
+  if (Context* f = current_context()) {
+    Tensor result = short_replay<n>(f, op, in, attr, loc, flags);
+    if (result.defined()) [[likely]]
+      return result;
+  }
+  return long_call<n>(op, flags, in, attr, loc);
 }
 }  // namespace
 
@@ -94,17 +104,20 @@ Tensor call1s(Op op, const Tensor& a, Scalar s, uint64_t attr, Loc loc, uint8_t 
   TensorImpl* in[] = {a.impl()};
   const OpCall c{.op = op, .flags = flags, .n_scalars = 1, .n_in = 1, .in = in, .attr = attr, .scalars = {s}, .loc = loc};
   Context* f = current_context();
-  if (f == nullptr) return eager_call(c);
-  Event* e = f->cursor;
-  const uint64_t key = event_key::make(op, flags, 1, f->ambient_bits()) | event_key::scalar_code(s.type())
-                                                                              << event_key::kScalarShift;
-  const uint64_t differ = e->key ^ key;
-  if ((differ & ~event_key::kTracked) == 0 && e->attr == attr && f->slots[e->in[0]] == a.impl() &&
-      e->first_scalar < f->scalar_capacity() && !f->mode.changed()) [[likely]] {
-    f->scalars[e->first_scalar] = s;
-    return differ == 0 ? f->hand_out(e) : f->hand_out_tracked(e, c);
+  if (f == nullptr) return call(c);
+  {
+    const Context::Inside inside(*f);
+    Event* e = f->cursor;
+    const uint64_t key = event_key::make(op, flags, 1, f->ambient_bits()) | event_key::scalar_code(s.type())
+                                                                                << event_key::kScalarShift;
+    const uint64_t differ = e->key ^ key;
+    if ((differ & ~event_key::kTracked) == 0 && e->attr == attr && f->slots[e->in[0]] == a.impl() &&
+        e->first_scalar < f->scalar_capacity() && !f->mode.changed()) [[likely]] {
+      f->scalars[e->first_scalar] = s;
+      return differ == 0 ? f->hand_out(e) : memory_gate([&] { return f->hand_out_tracked(e, c); });
+    }
   }
-  return f->call(c);
+  return call(c);
 }
 
 }  // namespace sinter

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <mutex>
 #include <utility>
-#include <vector>
+#include "at_fork.h"
 #include "error.h"
 
 namespace sinter {
@@ -39,13 +39,15 @@ struct Block {
 
 struct LargeCache {
   std::mutex mutex;
-  std::vector<void*> lists[kClasses];
+  Block* lists[kClasses] = {};
   size_t bytes = 0;
 };
 LargeCache& large_cache() {
   static auto* cache = new LargeCache();  // never destroyed: tensors may outlive static destruction
   return *cache;
 }
+
+[[maybe_unused]] const bool watched = at_fork::watch(at_fork::Rank::allocator, [] { return &large_cache().mutex; });
 
 void* system_allocate(size_t n) {
   if (n < kHugePage) return std::aligned_alloc(kAlign, n);
@@ -74,15 +76,55 @@ struct SmallCache {
 };
 thread_local SmallCache t_small;
 
+/// A few large blocks of this thread's: compiled calls that repeat find theirs without the lock of the process.
+struct LargeOfThread {
+  static constexpr int kBlocks = 8;
+  static constexpr size_t kMostBytes = size_t{64} << 20;
+  struct {
+    void* p;
+    size_t rounded;
+  } blocks[kBlocks] = {};
+  size_t bytes = 0;
+  bool closed = false;
+  ~LargeOfThread() {
+    closed = true;
+    clear();
+  }
+  void* take(size_t rounded) {
+    for (auto& b : blocks)
+      if (b.rounded == rounded) {
+        bytes -= rounded;
+        b.rounded = 0;
+        return std::exchange(b.p, nullptr);
+      }
+    return nullptr;
+  }
+  bool give(void* p, size_t rounded) {
+    if (closed || bytes + rounded > kMostBytes) return false;
+    for (auto& b : blocks)
+      if (b.p == nullptr) {
+        b = {p, rounded};
+        bytes += rounded;
+        return true;
+      }
+    return false;
+  }
+  void clear() {
+    for (auto& b : blocks) std::free(std::exchange(b.p, nullptr)), b.rounded = 0;
+    bytes = 0;
+  }
+};
+thread_local LargeOfThread t_large;
+
 void* allocate_large(size_t rounded, int cls) {
+  if (void* p = t_large.take(rounded)) return p;
   LargeCache& cache = large_cache();
   {
     std::lock_guard lock(cache.mutex);
-    if (!cache.lists[cls].empty()) {
-      void* p = cache.lists[cls].back();
-      cache.lists[cls].pop_back();
+    if (Block* b = cache.lists[cls]) {
+      cache.lists[cls] = b->next;
       cache.bytes -= rounded;
-      return p;
+      return b;
     }
   }
   void* p = system_allocate(rounded);
@@ -135,10 +177,12 @@ void free_bytes(void* p, size_t nbytes) noexcept {
       return;
     }
   } else {
+    if (t_large.give(p, rounded)) return;
     LargeCache& cache = large_cache();
     std::lock_guard lock(cache.mutex);
     if (cache.bytes + rounded <= kMostCachedLarge) {
-      cache.lists[cls].push_back(p);
+      new (p) Block{cache.lists[cls]};
+      cache.lists[cls] = static_cast<Block*>(p);
       cache.bytes += rounded;
       return;
     }
@@ -151,12 +195,11 @@ void free_bytes(void* p, size_t nbytes) noexcept {
 
 void release_cached_memory() {
   t_small.clear();
+  t_large.clear();
   LargeCache& cache = large_cache();
   std::lock_guard lock(cache.mutex);
-  for (auto& list : cache.lists) {
-    for (void* p : list) std::free(p);
-    list.clear();
-  }
+  for (Block*& list : cache.lists)
+    while (list != nullptr) std::free(std::exchange(list, list->next));
   cache.bytes = 0;
 }
 

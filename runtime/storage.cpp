@@ -1,4 +1,5 @@
 #include "storage.h"
+#include <memory>
 #include "allocator.h"
 #include "error.h"
 #include "object_cache.h"
@@ -6,6 +7,7 @@
 namespace sinter {
 
 constinit thread_local FrameBase* current_frame = nullptr;
+void (*settle_pending)(Storage&, Loc) = nullptr;
 
 namespace {
 using StorageCache = ObjectCache<Storage, sizeof(Storage)>;
@@ -17,19 +19,23 @@ void Storage::operator delete(void* p) { StorageCache::give(p); }
 Storage* Storage::empty() { return new Storage(); }
 
 Storage* Storage::allocate(size_t nbytes) {
-  void* p = allocate_bytes(nbytes);  // before the object: a throw leaves nothing behind
   Storage* s = new Storage();
-  s->data = p;
-  s->nbytes = nbytes;
+  try {
+    s->acquire_bytes(nbytes);
+  } catch (...) {
+    delete s;
+    throw;
+  }
   return s;
 }
 
 Storage* Storage::borrow(void* data, size_t nbytes, std::function<void(void*)> deleter) {
+  auto kept = deleter ? std::make_unique<std::function<void(void*)>>(std::move(deleter)) : nullptr;
   Storage* s = new Storage();
   s->data = data;
   s->nbytes = nbytes;
-  s->flags = kBorrowed;
-  if (deleter) s->deleter_ = new std::function<void(void*)>(std::move(deleter));
+  s->set(kBorrowed);
+  s->deleter_ = kept.release();
   return s;
 }
 
@@ -39,14 +45,14 @@ void Storage::acquire_bytes(size_t n) {
 }
 
 void Storage::release_bytes() noexcept {
-  if (data != nullptr && !(flags & kBorrowed)) free_bytes(data, nbytes);
+  if (data != nullptr && !has(kBorrowed)) free_bytes(data, nbytes);
   data = nullptr;
   nbytes = 0;
 }
 
 void Storage::settle(Loc loc) {
-  if (FrameBase* f = pending_in.load(std::memory_order_acquire)) f->materialise(*this, loc);
-  if (flags & kFailed)
+  if (is_pending()) settle_pending(*this, loc);
+  if (has(kFailed))
     raise<FailedRegionError>("this tensor is the result of a compiled region that failed; its value does not exist ({}:{})",
                              loc.file, loc.line);
 }

@@ -1,11 +1,14 @@
 #include "frame.h"
-#include <map>
 #include <unordered_map>
 #include "../../runtime/env.h"
 #include "../../runtime/error.h"
+#include "../../runtime/intern.h"
 #include "../../runtime/log.h"
+#include "../../runtime/out_of_memory.h"
 #include "compiled.h"
+#include "compiled_states.h"
 #include "context.h"
+#include "registry.h"
 #include "report.h"
 
 namespace sinter {
@@ -14,17 +17,10 @@ namespace {
 std::atomic<uint64_t> g_next_id{1};
 std::atomic<Stance> g_stance{Stance::Default};
 
-struct Registry {
-  std::mutex mutex;
-  std::map<uint64_t, std::weak_ptr<CompiledState>> states;
-};
-Registry& registry() {
-  static auto* r = new Registry();
-  return *r;
-}
-
 /// This thread's contexts, one per Compiled it has called.
+constinit thread_local bool t_contexts_are_gone = false;
 struct Contexts {
+  ~Contexts() { t_contexts_are_gone = true; }  // destructors that run later call compiled functions eager
   struct Slot {
     std::unique_ptr<Context> context;
     std::shared_ptr<CompiledState> state;
@@ -47,7 +43,7 @@ struct Contexts {
     if (it == by_id.end() || it->second.generation != generation) {
       // A new context is rare: the moment to let go of those whose Compiled is gone.
       std::erase_if(by_id, [](const auto& e) { return e.second.state->retired(); });
-      Slot slot{std::make_unique<Context>(state, state->tries()), state, generation};
+      Slot slot{std::make_unique<Context>(state, state->tries(), generation), state, generation};
       it = by_id.insert_or_assign(state->id, std::move(slot)).first;
     }
     last_id = state->id;
@@ -69,7 +65,7 @@ CompileOptions with_name(CompileOptions o) {
 }  // namespace
 
 CompiledState::CompiledState(CompileOptions o, Loc l)
-    : options(with_name(std::move(o))), loc(l), id(g_next_id.fetch_add(1)), tries_(std::make_shared<Tries>()) {}
+    : options(with_name(std::move(o))), loc(interned(l)), id(g_next_id.fetch_add(1)), tries_(std::make_shared<Tries>()) {}
 
 std::shared_ptr<Tries> CompiledState::tries() const {
   std::lock_guard lock(mutex_);
@@ -77,52 +73,88 @@ std::shared_ptr<Tries> CompiledState::tries() const {
 }
 
 void CompiledState::reset() {
-  auto fresh = std::make_shared<Tries>();
-  std::lock_guard lock(mutex_);
-  tries_.swap(fresh);
-  generation_.fetch_add(1, std::memory_order_release);
-  for (auto* counter : {&regions_compiled, &recompiles, &interpreted, &eager_fallbacks, &replays}) counter->store(0);
+  replace_tries(memory_gate([] { return std::make_shared<Tries>(); }));
+}
+
+void CompiledState::replace_tries(std::shared_ptr<Tries> fresh) {
+  {
+    std::lock_guard lock(mutex_);
+    tries_.swap(fresh);
+    past_ = {};
+    generation_.fetch_add(1, std::memory_order_release);
+  }
+  uint64_t after = 0;
+  for (auto pin = ContextRegistry::get().pin_next_of(*this, after); pin.context() != nullptr;
+       pin = ContextRegistry::get().pin_next_of(*this, after))
+    pin.context()->forget();
 }
 
 void CompiledState::retire() {
   retired_.store(true, std::memory_order_relaxed);
-  reset();
+  replace_tries(nullptr);  // in a destructor: memory may be out
 }
 
 std::string CompiledState::where() const { return fmt::format("{} ({})", options.name, place(loc)); }
 
+namespace {
+void add(CompileStats& to, const CompileStats& s) {
+  to.regions_compiled += s.regions_compiled;
+  to.recompiles += s.recompiles;
+  to.replays += s.replays;
+  to.interpreted += s.interpreted;
+  to.eager_fallbacks += s.eager_fallbacks;
+  to.verified += s.verified;
+  to.verify_failures += s.verify_failures;
+}
+}  // namespace
+
 CompileStats CompiledState::stats() const {
-  return {regions_compiled.load(), recompiles.load(), replays.load(), interpreted.load(), eager_fallbacks.load()};
+  CompileStats sum;
+  {
+    std::lock_guard lock(mutex_);
+    sum = past_;
+  }
+  ContextRegistry::get().for_each([&](const ContextRegistry::Entry& e) {
+    if (&e.context->owner() == this && e.context->generation() == generation()) add(sum, e.context->counters.read());
+  });
+  return sum;
+}
+
+void CompiledState::add_stats(const CompileStats& s, uint64_t of) {
+  std::lock_guard lock(mutex_);
+  if (of == generation_.load()) add(past_, s);
 }
 
 CompiledHandle::Retire::~Retire() {
   state->retire();
   {
-    std::lock_guard lock(registry().mutex);
-    registry().states.erase(state->id);
+    std::lock_guard lock(CompiledStates::get().mutex);
+    CompiledStates::get().by_id.erase(state->id);
   }
 }
 
-CompiledHandle CompiledHandle::make(CompileOptions options, Loc loc) {
+CompiledHandle CompiledHandle::make(CompileOptions options, Loc loc) try {
   CompiledHandle h;
   h.state_ = std::make_shared<CompiledState>(std::move(options), loc);
   h.retire_ = std::make_shared<Retire>();
   h.retire_->state = h.state_;
-  std::lock_guard lock(registry().mutex);
-  registry().states[h.state_->id] = h.state_;
+  std::lock_guard lock(CompiledStates::get().mutex);
+  CompiledStates::get().by_id[h.state_->id] = h.state_;
   return h;
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 // -- FrameScope
 
 FrameScope::FrameScope(const CompiledHandle& handle, TensorImpl* const* arguments, int n) {
   if (current_frame != nullptr || HiddenFrame::depth > 0 || g_stance.load(std::memory_order_relaxed) == Stance::ForceEager ||
-      env().disable)
+      env().disable || t_contexts_are_gone)
     return;
-  context_ = t_contexts.find(handle.shared());
-  context_->arguments = arguments;
-  context_->n_arguments = n;
-  context_->open();
+  Context* c = nullptr;
+  do c = memory_gate([&] { return t_contexts.find(handle.shared()); });
+  while (!c->open());  // forgotten since it was found
+  c->arguments = arguments;
+  c->n_arguments = n;
+  context_ = c;
 }
 
 FrameScope::~FrameScope() {
@@ -136,7 +168,9 @@ void FrameScope::abandon() noexcept {
   try {
     std::exchange(context_, nullptr)->finish(Break::exception, {});
   } catch (const std::exception& e) {
-    warn(fmt::format("while an exception was passing through a compiled call, its region failed too: {}", e.what()));
+    try {
+      warn(fmt::format("while an exception was passing through a compiled call, its region failed too: {}", e.what()));
+    } catch (const std::exception&) {}  // no memory for the text
   }
 }
 
@@ -160,23 +194,23 @@ void graph_break(Loc loc) {
 void sync(Loc loc) { graph_break(loc); }
 bool is_compiling() { return current_frame != nullptr; }
 
-void reset() {
+void reset() try {
   std::vector<std::shared_ptr<CompiledState>> all;
   {
-    std::lock_guard lock(registry().mutex);
-    for (auto& [id, weak] : registry().states)
+    std::lock_guard lock(CompiledStates::get().mutex);
+    for (auto& [id, weak] : CompiledStates::get().by_id)
       if (auto s = weak.lock()) all.push_back(std::move(s));
   }
   for (auto& s : all) s->reset();
-  accumulated_variants.store(0);
   clear_program_cache();
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 void frame_mutable_pointer(TensorImpl* t, Loc loc) {
   if (Context* c = current_context()) c->mutable_pointer(t, loc);
 }
 void frame_value_read(Loc loc) {
-  if (Context* c = current_context()) c->value_read(loc);
+  if (Context* c = current_context()) c->value_read();
+  (void)loc;
 }
 void frame_metadata_change(Loc loc) {
   if (Context* c = current_context()) c->close(Break::metadata_change, loc);

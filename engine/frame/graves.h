@@ -8,7 +8,6 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
-#include <vector>
 
 namespace sinter {
 
@@ -24,28 +23,23 @@ class Graves {
   }
   /// Destroys what no other open frame may need; called when the region has been closed.
   void empty(Context& self) {
-    if (!vacant_.load(std::memory_order_relaxed)) [[unlikely]]
+    if (!vacant()) [[unlikely]]
       clear(self);
   }
-  static void enroll(Context* c);
-  static void leave(Context* c);
+  bool vacant() const { return vacant_.load(std::memory_order_relaxed); }
   /// bury_bound_tensor: see runtime/tensor_impl.h.
   static bool bury(TensorImpl* t);
 
  private:
-  struct Grave {
-    TensorImpl* tensor;
-    uint64_t time;
-  };
-  void add(Grave g);
+  void add(TensorImpl* t);
   void clear(Context& self);
-  static bool pass_on(Grave g, const Context* except);
+  static bool pass_on(TensorImpl* t, const Context* except);
   static std::atomic<uint64_t> now_;
 
   std::atomic<uint64_t> opened_at_{0};  // 0 = closed
   std::atomic<bool> vacant_{true};
   std::mutex mutex_;
-  std::vector<Grave> graves_;
+  TensorImpl *first_ = nullptr, *last_ = nullptr;  // in the order of dying
 };
 
 }  // namespace sinter

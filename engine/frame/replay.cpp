@@ -1,18 +1,20 @@
 // Verified replay: each call is compared with the recorded event; a match costs a few compares and hands out a pooled tensor.
 #include "../../runtime/allocator.h"
 #include "../../runtime/env.h"
+#include "../../runtime/ops/infer.h"
+#include "../../runtime/out_of_memory.h"
 #include "../autograd/meta.h"
+#include "../autograd/node.h"
 #include "../eager.h"
 #include "compiled_state.h"
 #include "context.h"
+#include "verify.h"
 
 namespace sinter {
 
 Event Context::kNoEvent;
 
 namespace {
-constexpr uint64_t kGuardBits = head::kGuardMask | head::kPooled;
-
 /// Equal strides, those of size-1 dimensions aside: no element is ever reached through them.
 bool strides_fit(IntArrayRef sizes, IntArrayRef a, IntArrayRef b) {
   for (size_t d = 0; d < sizes.size(); ++d)
@@ -20,6 +22,12 @@ bool strides_fit(IntArrayRef sizes, IntArrayRef a, IntArrayRef b) {
   return true;
 }
 }  // namespace
+
+uint64_t Context::unusual_guard_head(TensorImpl* t) {
+  (void)autograd::requires_grad(t);
+  const uint64_t h = t->head.load(std::memory_order_relaxed);
+  return h & (head::kGuardMask | (t->pool == this_thread_pool ? head::kPooled : 0));
+}
 
 void BoundStorages::grow() {
   std::vector<Entry> old;
@@ -38,6 +46,7 @@ void BoundStorages::grow() {
 
 void Context::bind(TensorImpl* t, int32_t slot) {
   BoundStorages::Entry* same = bound_.find(t->storage);
+  if (t->has(head::kPooled)) foreign_inputs_.push_back(Tensor::share(t));
   bind_to(t, slot, same);
 }
 
@@ -47,24 +56,21 @@ inline void Context::bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* 
     t->set(head::kBound, true);
   slots[slot] = t;
   bound_impls_.push_back(t);
-  if (same != nullptr || (s->flags & Storage::kBorrowed)) [[unlikely]]
+  if (same != nullptr || s->has(Storage::kBorrowed)) [[unlikely]]
     note_aliases(t, slot, same);
   if (same == nullptr) bound_.insert(s, slot);
-  if (s->immediate_in_frame == serial_) [[unlikely]]
+  if (sums_ != nullptr) [[unlikely]]
+    sums_->add(*t, slot);
+  if (s->immediate_in_frame.load(std::memory_order_relaxed) == serial_) [[unlikely]]
     close_after_call_ = true;
   if ((bound_impls_.size() & 31) == 0 && thread_allocated_bytes() - bytes_at_open_ > env().region_bytes) [[unlikely]]
     close_after_call_ = true;
 }
 
 namespace {
-/// A view whose base came to require grad has its own flag brought up to date, for the guards.
-inline void note_requires_grad(TensorImpl* t) {
-  if (t != nullptr && t->has(head::kAutograd)) autograd::requires_grad(t);
-}
-
 /// Sizes and strides as recorded; a stride of another value where the size is 1 is for the careful path.
-bool fast_guard_holds(const FastGuard& g, const TensorImpl& t) {
-  if ((t.head.load(std::memory_order_relaxed) & kGuardBits) != g.head) return false;
+bool fast_guard_holds(const FastGuard& g, TensorImpl& t) {
+  if (Context::guard_head(&t) != g.head) return false;
   const int64_t* sizes = t.sizes.data();
   const int64_t* strides = t.strides.data();
   uint64_t differ = 0;
@@ -73,7 +79,14 @@ bool fast_guard_holds(const FastGuard& g, const TensorImpl& t) {
 }
 }  // namespace
 
-bool Context::bind_inputs(const Event& e, TensorImpl* const* in, int n) {
+bool Context::bind_inputs(const Event& e, TensorImpl* const* in, int n) try {
+  return bind_matched_inputs(e, in, n);
+} catch (const std::bad_alloc&) {
+  undo_call();
+  throw_out_of_memory();
+}
+
+inline bool Context::bind_matched_inputs(const Event& e, TensorImpl* const* in, int n) {
   const std::vector<FastGuard>& guards = e.info->fast_guards;
   reserve_slots(e.info->n_slots_after);
   const FastGuard* g = guards.data();
@@ -81,7 +94,6 @@ bool Context::bind_inputs(const Event& e, TensorImpl* const* in, int n) {
   for (int i = 0; i < n; ++i) {
     TensorImpl* t = in[i];
     const int32_t s = e.in[i];
-    note_requires_grad(t);
     if (t == nullptr || s < 0) {
       if (t != nullptr || s >= 0) return false;
     } else if (g != end && g->operand == i) {
@@ -120,23 +132,53 @@ static int checked_operand(const OpCall& c) {
   }
 }
 
+/// Whether another operand may share memory with what the call writes. Guards say nothing about that, and eager refuses some of
+/// it.
+static bool may_overlap(const OpCall& c) {
+  const TensorImpl* self = c.in[0];
+  for (const TensorImpl* t : c.operands()) {
+    if (t == nullptr || t == self) continue;
+    if (t->storage == self->storage || (t->storage->has(Storage::kBorrowed) && self->storage->has(Storage::kBorrowed)))
+      return true;
+  }
+  return false;
+}
+
 Tensor Context::call(const OpCall& c) {
+  settle_foreign(c);
+  Tensor result = [&] {
+    const Inside inside(*this);
+    try {
+      return call_inside(c);
+    } catch (...) {
+      undo_call();
+      throw;
+    }
+  }();
+  if (last == nullptr && !safepoint_.inside()) graves.empty(*this);  // their deleters are user code: outside
+  return result;
+}
+
+Tensor Context::call_inside(const OpCall& c) {
   if (eager_until_break_) [[unlikely]] {
     const HiddenFrame hidden;  // nothing below may look at the frame: composites would come back here
     return eager_call(c);
   }
   // A program runs under one floating-point mode: operators under another one belong to the next region.
   if (mode.changed()) [[unlikely]] {
-    close(Break::cpu_mode, c.loc);
+    close_region(Break::cpu_mode, c.loc);
     mode.note();
   }
   for (TensorImpl* t : c.operands()) note_requires_grad(t);
   // Before anything is matched or recorded: it may throw, or copy the operand (an event of its own).
-  if (is_inplace(c) && grad_mode()) check_inplace(c);
+  if (is_inplace(c)) {
+    if (grad_mode()) check_inplace(c);
+    if (may_overlap(c)) infer(c, default_dtype());
+  }
   if (op_info(c.op).checked) [[unlikely]] {
     infer(c, default_dtype());  // shapes first, as eager does
     const int i = checked_operand(c);
-    if (i < c.n_in && c.in[i] != nullptr && c.in[i]->storage->is_pending()) close(Break::value_check, c.loc);
+    if (i < c.n_in && c.in[i] != nullptr && c.in[i]->storage->is_pending()) close_region(Break::value_check, c.loc);
     if (i < c.n_in && c.in[i] != nullptr) (void)c.in[i]->storage->bytes(c.loc);  // throws for a value that cannot be had
     check_call_values(c);
   }
@@ -184,7 +226,7 @@ bool Context::matches(const Event& e, uint64_t key, const OpCall& c) {
 
 bool Context::guard_holds(const InputGuard& g, TensorImpl* t, const OpCall& c, int operand, const Event& e) {
   if (!bindable(t)) return false;
-  if ((t->head.load(std::memory_order_relaxed) & kGuardBits) != g.head) return false;
+  if (guard_head(t) != g.head) return false;
   if (g.free_dims == 0) [[likely]] {
     const size_t n = g.sizes.size();
     for (size_t d = 0; d < n; ++d)
@@ -215,7 +257,7 @@ void Context::note_aliases(TensorImpl* t, int32_t slot, BoundStorages::Entry* sa
   };
   if (same_storage != nullptr)
     aliases_.push_back({slot, same_storage->first_slot, address(t) - address(slots[same_storage->first_slot])});
-  if (!(t->storage->flags & Storage::kBorrowed)) return;
+  if (!t->storage->has(Storage::kBorrowed)) return;
   for (TensorImpl* b : borrowed_inputs_) {
     if (b->storage == t->storage) continue;
     const char* lo = static_cast<char*>(t->storage->data);
@@ -226,7 +268,14 @@ void Context::note_aliases(TensorImpl* t, int32_t slot, BoundStorages::Entry* sa
   borrowed_inputs_.push_back(t);
 }
 
-TensorImpl* Context::make_pooled(Event* e) {
+TensorImpl* Context::make_pooled(Event* e) try {
+  return memory_gate([&] { return new_pooled(e); });
+} catch (const OutOfMemoryError&) {
+  undo_call();
+  throw;
+}
+
+TensorImpl* Context::new_pooled(Event* e) {
   if (e->id >= n_pooled) reserve_pooled();
   const EventInfo& info = *e->info;
   // Also the place where the tables are made large enough: a plain replay of the event comes here the first time.
@@ -237,7 +286,7 @@ TensorImpl* Context::make_pooled(Event* e) {
     s = Storage::empty();
     s->pending_in.store(this, std::memory_order_relaxed);
   }
-  auto* p = new TensorImpl(info.meta.dtype, info.meta.sizes, info.meta.strides, info.meta.offset, s);
+  auto* p = TensorImpl::make(info.meta.dtype, info.meta.sizes, info.meta.strides, info.meta.offset, s);
   p->pool = this_thread_pool;
   return pooled[e->id] = p;
 }
@@ -255,7 +304,7 @@ Tensor Context::commit(Event* e, const OpCall& c) {
 /// As commit, where sizes or integers are generalised: the result's geometry is inferred anew.
 Tensor Context::commit_dynamic(Event* e, const OpCall& c) {
   const EventInfo& info = *e->info;
-  const TensorMeta meta = infer(c, default_dtype());  // may throw as eager would: before anything is bound
+  TensorMeta meta = infer(c, default_dtype());  // may throw as eager would: before anything is bound
   for (const InputGuard& g : info.guards) bind(c.in[g.operand], g.slot);
   for (int i = 0; i < c.n_scalars; ++i) scalars[info.first_scalar + i] = c.scalars[i];
   if (info.free_ints != 0) free_ints_.insert(free_ints_.end(), c.ints.begin(), c.ints.end());
@@ -266,24 +315,23 @@ Tensor Context::commit_dynamic(Event* e, const OpCall& c) {
     p->storage = c.in[0]->storage;
     p->offset = meta.offset;
   }
-  p->sizes = meta.sizes;
-  p->strides = meta.strides;
   p->numel = numel_of(meta.sizes);
+  p->sizes = std::move(meta.sizes);
+  p->strides = std::move(meta.strides);
   return finish_call(e, c, std::move(result));
 }
 
 Tensor Context::commit_inplace(Event* e, const OpCall& c) {
   TensorImpl* self = c.in[0];
   Storage* s = self->storage;
+  BoundStorages::Entry* b = bound_.find(s);
+  if (b == nullptr) dirty_pooled_.push_back(s);
+  else if (!s->is_pending()) written_inputs_.push_back(s);
+  // Nothing below can fail.
   bump_version(self);
-  if (BoundStorages::Entry* b = bound_.find(s)) {
+  if (b != nullptr) {
     ++b->writes;
-    if (!s->is_pending()) {
-      s->pending_in.store(this, std::memory_order_release);
-      written_inputs_.push_back(s);
-    }
-  } else {
-    dirty_pooled_.push_back(s);
+    s->pending_in.store(this, std::memory_order_release);
   }
   last = e;
   Event* n = e->next.load(std::memory_order_acquire);
@@ -291,10 +339,23 @@ Tensor Context::commit_inplace(Event* e, const OpCall& c) {
   return Tensor::share(self);
 }
 
+/// Inputs that share the written tensor's memory and do not require grad yet.
+int Context::views_without_grad(const TensorImpl* written) const {
+  int n = 0;
+  for (TensorImpl* t : bound_impls_) n += t != written && t->storage == written->storage && !autograd::requires_grad(t);
+  return n;
+}
+
 Tensor Context::finish_call(Event* e, const OpCall& c, Tensor result) {
-  if (needs_node(c)) record_node(c, result);
+  if (needs_node(c)) {
+    const int views = is_inplace(c) && !aliases_.empty() ? views_without_grad(c.in[0]) : 0;
+    record_node(c, result);
+    // Views of the written tensor require grad from here on, which no guard said of those that are inputs already.
+    if (views != 0 && views_without_grad(c.in[0]) != views) [[unlikely]]
+      close_region(Break::metadata_change, c.loc);
+  }
   if (e->info->close_after) [[unlikely]]
-    close(Break::budget_ops, c.loc);
+    close_region(Break::budget_ops, c.loc);
   else if (close_after_call_) [[unlikely]] close_now(c.loc);
   return result;
 }

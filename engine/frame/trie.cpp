@@ -10,14 +10,25 @@ std::string event_name(const Event& e) {
 }
 
 Tries::Tries() { root.info = new EventInfo(); }
-Tries::~Tries() { delete root.info; }
+Tries::~Tries() {
+  accumulated_variants.fetch_sub(variants_.load());
+  delete root.info;
+}
+
+std::atomic<int64_t> accumulated_variants{0};
+
+int Tries::count_variant(Entry& entry) {
+  variants_.fetch_add(1);
+  accumulated_variants.fetch_add(1);
+  return entry.variants.fetch_add(1) + 1;
+}
 
 Event* Tries::new_event() {
   std::lock_guard lock(mutex);
   const int32_t id = next_id_.load(std::memory_order_relaxed);
-  if (id % kChunk == 0) chunks_.push_back(std::make_unique<Event[]>(kChunk));
-  Event* e = &chunks_.back()[static_cast<size_t>(id % kChunk)];
+  if (chunks_.size() * kChunk == static_cast<size_t>(id)) chunks_.push_back(std::make_unique<Event[]>(kChunk));
   infos_.push_back(std::make_unique<EventInfo>());
+  Event* e = &chunks_.back()[static_cast<size_t>(id % kChunk)];
   e->info = infos_.back().get();
   e->id = id;
   next_id_.store(id + 1, std::memory_order_relaxed);

@@ -107,12 +107,14 @@ struct AliasRelation {
 
 /// A program for one live set and instruction set (and, in a generalised region, one assignment of sizes).
 struct ProgramEntry {
-  Isa isa = Isa::None;                     // the level it was compiled under: set_isa_cap may lower it later
-  std::vector<int64_t> sizes_key;          // empty unless the region is generalised
-  std::vector<uint64_t> live;              // bits over Leaf::roots
-  std::vector<int32_t> live_roots;         // indices into Leaf::roots, ascending: the program's outputs
-  std::shared_ptr<const Program> program;  // null: the interpreter is its program
+  Isa isa = Isa::None;                           // the level it was compiled under: set_isa_cap may lower it later
+  std::vector<int64_t> sizes_key;                // empty unless the region is generalised
+  std::vector<uint64_t> live;                    // bits over Leaf::roots
+  std::vector<int32_t> live_roots;               // indices into Leaf::roots, ascending: the program's outputs
+  ProgramSlot program;                           // empty: evicted, unless `interpreted`
+  mutable std::atomic<bool> interpreted{false};  // the interpreter is its program
   ProgramEntry* next = nullptr;
+  bool usable() const { return interpreted.load(std::memory_order_relaxed) || !program.empty(); }
 };
 
 /// A close that happened after `end`. Everything here but the atomics is immutable once published.
@@ -137,7 +139,7 @@ struct Leaf {
   std::mutex compiling;                    // single flight
   Break reason = Break::frame_end;         // of the first close
   Loc reason_loc;
-  double compile_us = 0;
+  std::atomic<double> compile_us{0};
   std::vector<std::unique_ptr<ProgramEntry>> owned;  // guarded by `compiling`
 };
 
@@ -157,9 +159,10 @@ class Tries {
   Event root;  // virtual: its children are the first events of regions
 
   /// Publishes a recording below `base`, sharing events that another thread published meanwhile. `on_share(draft, existing)` is
-  /// called for those. Returns the event that the last one became.
-  template <class F>
-  Event* merge(Event* base, const std::vector<Event*>& recording, F&& on_share);
+  /// called for those and must not throw; `prepare()` is called under the lock before the first. Returns the event that the last
+  /// one became.
+  template <class P, class F>
+  Event* merge(Event* base, const std::vector<Event*>& recording, P&& prepare, F&& on_share);
   Event* new_event();
   const Event& event(int32_t id) const { return chunks_[static_cast<size_t>(id) / kChunk][static_cast<size_t>(id) % kChunk]; }
   Entry* entry_of(uint64_t key, Loc loc);
@@ -167,10 +170,13 @@ class Tries {
   Leaf* leaf_of(Event* end, const std::vector<AliasRelation>& aliases, Break reason, Loc loc, bool& made);
   int32_t event_count() const { return next_id_.load(std::memory_order_relaxed); }
   std::vector<const Leaf*> leaves() const;
+  /// One more variant somewhere: counts against the limit of the process as long as the tries live. Returns the entry's.
+  int count_variant(Entry& entry);
 
   std::mutex mutex;
 
  private:
+  friend class ForkLocks;
   Event* adopt_or_append(Event* at, Event* draft);
   static constexpr int kChunk = 64;
   std::vector<std::unique_ptr<Event[]>> chunks_;
@@ -178,11 +184,16 @@ class Tries {
   std::vector<std::unique_ptr<Leaf>> leaves_;
   std::map<std::tuple<uint64_t, const char*, int32_t>, std::unique_ptr<Entry>> entries_;
   std::atomic<int32_t> next_id_{0};
+  std::atomic<int64_t> variants_{0};
 };
 
-template <class F>
-Event* Tries::merge(Event* base, const std::vector<Event*>& recording, F&& on_share) {
+/// Variants that exist in the process, against SINTER_ACCUMULATED_RECOMPILE_LIMIT.
+extern std::atomic<int64_t> accumulated_variants;
+
+template <class P, class F>
+Event* Tries::merge(Event* base, const std::vector<Event*>& recording, P&& prepare, F&& on_share) {
   std::lock_guard lock(mutex);
+  prepare();
   Event* at = base;
   for (Event* draft : recording) {
     Event* e = adopt_or_append(at, draft);

@@ -1,5 +1,6 @@
 // What a region becomes: kernels and eager steps in order, one arena for temporaries, output slots.
 #pragma once
+#include <atomic>
 #include <memory>
 #include <string>
 #include <utility>
@@ -7,6 +8,7 @@
 #include "../../runtime/storage.h"
 #include "../frame/region.h"
 #include "../graph/graph.h"
+#include "program_slot.h"
 
 namespace sinter {
 
@@ -39,10 +41,24 @@ class Program {
   double compile_us = 0;
   Graph graph;  // after the passes; kept for explanation
 
+  /// Who keeps it and when it last ran: what eviction looks at.
+  struct Use {
+    std::atomic<uint64_t> last{0};    // program_clock then
+    std::vector<ProgramSlot*> slots;  // guarded by the cache's mutex
+  };
+  mutable Use use;
+
   virtual std::string str() const = 0;  // the plan, one step per line
   virtual std::vector<ProgramStep> steps() const = 0;
   /// Annotated assembly of each kernel: graph node and source line in front of its instructions.
   virtual std::vector<std::pair<std::string, std::string>> assembly() const = 0;
+
+  /// Verification found it wrong: whoever holds it interprets the region from now on.
+  bool is_withdrawn() const { return withdrawn_.load(std::memory_order_relaxed); }
+  void withdraw() const { withdrawn_.store(true, std::memory_order_relaxed); }
+
+ private:
+  mutable std::atomic<bool> withdrawn_{false};
 };
 
 /// Compiles a region. Null when it cannot be expressed as a program (writes through partial views, overlapping inputs,
@@ -50,8 +66,9 @@ class Program {
 /// Equal regions (all typed bits, live set, ISA) share one program.
 std::shared_ptr<const Program> compile_region(const Region& region);
 
+/// Programs alive; keys found and not; programs taken away since the start because code memory was full.
 struct ProgramCacheStats {
-  size_t programs, hits, misses;
+  size_t programs, hits, misses, evicted;
 };
 ProgramCacheStats program_cache_stats();
 /// Forgets every cached program (those in use live on); benchmarks of compile time and tests.

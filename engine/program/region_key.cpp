@@ -1,5 +1,6 @@
 #include "region_key.h"
 #include "../../runtime/cpu.h"
+#include "../../runtime/stress.h"
 
 namespace sinter {
 
@@ -43,6 +44,8 @@ std::vector<uint64_t> region_key(const Region& region) {
   words.reserve(16 + region.events.size() * 10 + region.slots.size() * 12);
   Writer w(words);
   w.word(static_cast<uint64_t>(isa()) << 1 | static_cast<uint64_t>(region.overlapping_writes));
+  w.word(static_cast<uint64_t>(stress().skip_passes) << 1 | static_cast<uint64_t>(stress().fuse));
+  w.word(stress().kernel_seed);
   w.word(region.events.size());
   for (const auto& e : region.events) w.event(e);
   w.word(region.slots.size());
