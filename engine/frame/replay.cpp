@@ -169,7 +169,6 @@ Tensor Context::call_inside(const OpCall& c) {
     close_region(Break::cpu_mode, c.loc);
     mode.note();
   }
-  for (TensorImpl* t : c.operands()) note_requires_grad(t);
   // Before anything is matched or recorded: it may throw, or copy the operand (an event of its own).
   if (is_inplace(c)) {
     if (grad_mode()) check_inplace(c);
