@@ -166,6 +166,11 @@ Tensor Context::call_inside(const OpCall& c) {
     const HiddenFrame hidden;  // nothing below may look at the frame: composites would come back here
     return eager_call(c);
   }
+  // A program runs under one floating-point mode: operators under another one belong to the next region.
+  if (mode.changed()) [[unlikely]] {
+    close_region(Break::cpu_mode, c.loc);
+    mode.note();
+  }
   // Before anything is matched or recorded: it may throw, or copy the operand (an event of its own).
   if (is_inplace(c)) {
     if (grad_mode()) check_inplace(c);
@@ -178,7 +183,7 @@ Tensor Context::call_inside(const OpCall& c) {
     if (i < c.n_in && c.in[i] != nullptr) (void)c.in[i]->storage->bytes(c.loc);  // throws for a value that cannot be had
     check_call_values(c);
   }
-  const uint64_t key = event_key::of(c, ambient::word);
+  const uint64_t key = event_key::of(c, ambient_bits());
   // A generalised event is tried after the exact ones, which have their kernels already.
   if (cursor != &kNoEvent && !cursor->info->dynamic && matches(*cursor, key, c)) [[likely]]
     return commit(cursor, c);
