@@ -31,20 +31,6 @@ struct Key {
 struct Hasher {
   size_t operator()(const Key& k) const { return kernel_hash(k.spec, k.isa); }
 };
-for (int64_t s : k.spec.sizes) mix(static_cast<uint64_t>(s));
-for (const LoopOperand& o : k.spec.operands) {
-  mix(static_cast<uint64_t>(o.dtype) * 2 + o.output);
-  for (int64_t s : o.strides) mix(static_cast<uint64_t>(s));
-}
-for (const LoopNode& n : k.spec.nodes) {
-  mix(static_cast<uint64_t>(n.kind) << 32 | static_cast<uint64_t>(n.op) << 8 | static_cast<uint64_t>(n.dtype));
-  mix(static_cast<uint64_t>(static_cast<uint32_t>(n.index)) ^ n.bits);
-  for (int i = 0; i < n.n_in; ++i) mix(static_cast<uint64_t>(n.in[i]));
-}
-for (const LoopStore& s : k.spec.stores) mix(static_cast<uint64_t>(s.node) << 32 | static_cast<uint64_t>(s.operand));
-return h;
-}
-};
 
 /// The cache does not own kernels: one lives as long as a program uses it, and an entry that died is dropped when its
 /// key is looked up or the table has doubled.

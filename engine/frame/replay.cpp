@@ -90,7 +90,7 @@ bool Context::bind_inputs(const Event& e, TensorImpl* const* in, int n) {
       if (t != nullptr || s >= 0) return false;
     } else if (g != end && g->operand == i) {
       // A tensor over a storage that is bound already may be one of the inputs: the careful path decides.
-      if (!fast_guard_holds(*g, *t, e) || !bindable(t) || bound_.find(t->storage) != nullptr) return false;
+      if (!fast_guard_holds(*g, *t) || !bindable(t) || bound_.find(t->storage) != nullptr) return false;
       for (const FastGuard* f = guards.data(); f != g; ++f)
         if (in[f->operand]->storage == t->storage) return false;
       slots[s] = t;

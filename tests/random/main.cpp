@@ -1,12 +1,12 @@
 // Random programs, eager against compiled: each in the default configuration and in one other, in rotation.
 //   random_programs [--programs N | --minutes M] [--first SEED] [--isa avx512|avx2|none] [--all] [--keep-going]
 //   random_programs --reduce SEED [--config NAME] [--isa ...]   a minimal C++ program of a seed's difference or crash
+#include <unistd.h>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <unistd.h>
-#include <chrono>
 #include "generate.h"
 #include "reduce.h"
 
@@ -68,7 +68,8 @@ void report_crashes() {
 
 Isa cap_for(const Options& o, uint64_t seed) {
   if (o.cap) return *o.cap;
-  static constexpr Isa rotation[] = {Isa::Avx512, Isa::Avx512, Isa::Avx2, Isa::Avx512, Isa::Avx2, Isa::Avx512, Isa::Avx512, Isa::None};
+  static constexpr Isa rotation[] = {Isa::Avx512, Isa::Avx512, Isa::Avx2,   Isa::Avx512,
+                                     Isa::Avx2,   Isa::Avx512, Isa::Avx512, Isa::None};
   return rotation[stress_draw(seed, 3) % std::size(rotation)];
 }
 
@@ -85,8 +86,8 @@ std::vector<Config> configs_for(const Options& o, uint64_t seed) {
 }
 
 void report_difference(const Program& p, const Config& config, const std::string& difference) {
-  std::printf("seed %llu differs (%s, %s): %s\n", static_cast<unsigned long long>(p.seed), config.name.c_str(), isa_name(config.cap),
-              difference.c_str());
+  std::printf("seed %llu differs (%s, %s): %s\n", static_cast<unsigned long long>(p.seed), config.name.c_str(),
+              isa_name(config.cap), difference.c_str());
   const Program small = reduce(p, [&](const Program& q) { return fails_in_child(q, config); });
   Rates unused;
   std::printf("reduced to %zu statements:\n%s\n", small.steps.size(), reproducer(small, config).c_str());
@@ -143,7 +144,8 @@ int run(const Options& o) {
   for (uint64_t n = 0; o.minutes > 0 ? minutes() < o.minutes : n < o.programs; ++n) {
     if (!check_seed(o, o.first + n, rates) && (++differences == kMostDifferences || !o.keep_going)) break;
     if (minutes() < next_line) continue;
-    std::printf("%.0f min, next seed %llu: %s\n", minutes(), static_cast<unsigned long long>(o.first + n + 1), rates.str().c_str());
+    std::printf("%.0f min, next seed %llu: %s\n", minutes(), static_cast<unsigned long long>(o.first + n + 1),
+                rates.str().c_str());
     std::fflush(stdout);
     ++next_line;
   }
