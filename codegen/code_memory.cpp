@@ -1,10 +1,10 @@
 #include "code_memory.h"
-#include <pthread.h>
 #include <cassert>
 #include <cerrno>
 #include <cstring>
 #include <mutex>
 #include <new>
+#include "../runtime/at_fork.h"
 #include "../runtime/env.h"
 #include "code_block.h"
 
@@ -116,16 +116,9 @@ void before_fork() {
 
 void after_fork() { memory_mutex.unlock(); }
 
-/// At the start of the program, before there are threads that could fork.
-[[maybe_unused]] const bool watching = watch_forks_of_code_memory();
+[[maybe_unused]] const bool watched = at_fork::watch(at_fork::Rank::code, before_fork, after_fork);
 
 }  // namespace
-
-bool watch_forks_of_code_memory() {
-  static constinit bool done = false;
-  if (!done) done = pthread_atfork(before_fork, after_fork, after_fork) == 0;
-  return done;
-}
 
 void* install_code(const uint8_t* bytes, size_t n, NoCode& why) {
   const std::lock_guard lock(memory_mutex);

@@ -29,7 +29,4 @@ struct CodeMemoryStats {
 };
 CodeMemoryStats code_memory_stats();
 
-/// Makes fork() wait for the lock of this file; to be called before other fork handlers whose locks are taken first.
-bool watch_forks_of_code_memory();
-
 }  // namespace sinter::codegen

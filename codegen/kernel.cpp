@@ -1,9 +1,9 @@
 #include "kernel.h"
-#include <pthread.h>
 #include <algorithm>
 #include <chrono>
 #include <mutex>
 #include <unordered_map>
+#include "../runtime/at_fork.h"
 #include "../runtime/cpu.h"
 #include "../runtime/log.h"
 #include "../runtime/stress.h"
@@ -50,10 +50,7 @@ Cache& cache() {
   return *c;
 }
 
-/// A child process has only the forking thread: nobody else may be in the middle of anything then.
-[[maybe_unused]] const bool watching =
-    watch_forks_of_code_memory() &&
-    pthread_atfork([] { cache_mutex.lock(); }, [] { cache_mutex.unlock(); }, [] { cache_mutex.unlock(); }) == 0;
+[[maybe_unused]] const bool watched = at_fork::watch(at_fork::Rank::kernels, [] { return &cache_mutex; });
 
 /// What is said about a kernel that cannot be had, once no lock is held.
 struct Refusal {

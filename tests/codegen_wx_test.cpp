@@ -152,3 +152,35 @@ TEST_CASE("child: memory-deny-write-execute from the start", "[.][wx-mdwe]") {
     return one.works();
   })));
 }
+
+TEST_CASE("a system that refuses only later: what is mapped goes on working, then interpreted") {
+  REQUIRE(run_child("[wx-later]") == 0);
+}
+TEST_CASE("child: executable mappings refused after the first kernels", "[.][wx-later]") {
+  if (!jit_available()) return;
+  const auto f = [](const Tensor& x) { return softmax(x.sin() * 2 + 1, -1); };
+  auto g = compile(f);
+  const Tensor x = randn({4, 33});
+  REQUIRE(same_bits(f(x), g(x)));
+  const auto kernel = get_kernel(add_constant(10, 1));
+  REQUIRE(refuse_executable_mappings(false));
+  set_log_sink([](std::string_view line) { warnings() += std::string(line) + "\n"; });
+  REQUIRE(get_kernel(add_constant(10, 2)));  // there is room
+  std::vector<Installed> all;
+  while (all.emplace_back(1, codegen::kMaxKernelBytes / 32).at) {}
+  REQUIRE(all.back().why == NoCode::Refused);
+  NoKernel why = NoKernel::None;
+  std::vector<std::shared_ptr<const Kernel>> kernels;
+  do kernels.push_back(get_kernel(add_constant(10, static_cast<double>(kernels.size()) + 3), &why));
+  while (kernels.back());
+  REQUIRE(why == NoKernel::Refused);
+  REQUIRE(jit_available());
+  require_same_as_eager();
+  for (int i = 0; i < 3; ++i) REQUIRE(same_bits(f(x), g(x)));
+  REQUIRE(warnings().find("executable memory") != std::string::npos);
+  REQUIRE(warnings().find("executable memory") == warnings().rfind("executable memory"));
+  all.pop_back();
+  all.back().free();
+  REQUIRE(get_kernel(add_constant(10, -1), &why));
+  REQUIRE(why == NoKernel::None);
+}

@@ -136,8 +136,8 @@ std::string code_of(const G& g) {
   std::string all;
   for (const Leaf* leaf : g.state().tries()->leaves())
     for (const ProgramEntry* e = leaf->programs.load(); e != nullptr; e = e->next)
-      if (e->program)
-        for (const auto& [name, text] : e->program->assembly()) all += text;
+      if (e->program.share())
+        for (const auto& [name, text] : e->program.share()->assembly()) all += text;
   return all;
 }
 struct CapBack {

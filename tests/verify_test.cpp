@@ -80,7 +80,7 @@ template <class C>
 void sabotage(C& compiled, const Wrong::Harm& harm, int32_t region = -1) {
   for (const Leaf* leaf : compiled.state().tries()->leaves())
     for (ProgramEntry* e = leaf->programs; e != nullptr && (region < 0 || leaf->number == region); e = e->next)
-      if (e->program != nullptr) e->program = std::make_shared<Wrong>(e->program, harm);
+      if (auto right = e->program.share()) e->program.set(std::make_shared<Wrong>(std::move(right), harm));
 }
 
 void flip_output(const Program::Launch& l, size_t element, int bit) {
@@ -171,6 +171,18 @@ TEST_CASE("written inputs get their eager values back") {
   REQUIRE(said("input 0, written in place, f32[5]: 1 of 5 elements differ, the first at [2]"));
   REQUIRE(same_bits(f(a, grad), g(b, grad)));
   REQUIRE(same_bits(a, b));
+}
+
+TEST_CASE("an input that is only read keeps its bytes") {
+  if (!jit()) return;
+  const Verifying verifying;
+  auto g = compile([](const Tensor& x, const Tensor& y) { return (x + y).sin(); });
+  const Tensor x = randn({4}), y = randn({4}), kept = y.clone();
+  const Tensor expected = g(x, y).clone();
+  sabotage(g, [](const Program::Launch& l) { static_cast<float*>(l.inputs[1])[3] = 0; });
+  REQUIRE(same_bits(g(x, y), expected));
+  REQUIRE(same_bits(y, kept));
+  REQUIRE(said("input 1, only read, f32[4]: 1 of 4 elements differ, the first at [3]"));
 }
 
 TEST_CASE("inputs that share memory share it in the copies") {

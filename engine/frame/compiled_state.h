@@ -56,6 +56,8 @@ class CompiledState : public std::enable_shared_from_this<CompiledState> {
   void add_stats(const CompileStats& s, uint64_t generation);
 
  private:
+  friend class ForkLocks;
+  void replace_tries(std::shared_ptr<Tries> fresh);
   mutable std::mutex mutex_;
   std::shared_ptr<Tries> tries_;
   CompileStats past_;  // of contexts that are gone

@@ -53,8 +53,12 @@ class BoundStorages {
       grow();
     size_t i = home(s);
     while (table_[i].epoch == epoch_) i = (i + 1) & mask_;
-    table_[i] = {s, epoch_, s->writes.load(std::memory_order_relaxed), slot};
     used_.push_back(static_cast<uint32_t>(i));
+    table_[i] = {s, epoch_, s->writes.load(std::memory_order_relaxed), slot};
+  }
+  /// Removes the storages that were inserted last, those first bound to `slot` or a later one.
+  void forget_from(int32_t slot) noexcept {
+    for (; !used_.empty() && table_[used_.back()].first_slot >= slot; used_.pop_back()) table_[used_.back()].epoch = 0;
   }
   void clear() { ++epoch_, used_.clear(); }
   const std::vector<uint32_t>& used() const { return used_; }
@@ -65,7 +69,7 @@ class BoundStorages {
   void grow();
   std::vector<Entry> table_;
   std::vector<uint32_t> used_;  // indices of this epoch's entries
-  uint32_t epoch_ = 1;
+  uint32_t epoch_ = 1;          // 0 in entries that were removed
   int shift_ = 58;
   size_t mask_ = 63;
 };
@@ -179,6 +183,9 @@ class Context final : public FrameBase {
 
  private:
   friend class RegionRunner;
+  friend class ForkLocks;
+  bool bind_matched_inputs(const Event& e, TensorImpl* const* in, int n);
+  TensorImpl* new_pooled(Event* e);
   // replay.cpp
   Tensor call_inside(const OpCall& c);
   bool matches(const Event& e, uint64_t key, const OpCall& c);
@@ -224,10 +231,18 @@ class Context final : public FrameBase {
   void grow_slots(int32_t n);
   void grow_scalars(int32_t n);
   void reserve_pooled();
+  // unwind.cpp
+  void undo_call() noexcept;
+  void fail_region() noexcept;
+  template <class F>
+  void for_each_event(F&& f) const;
   // close.cpp
+  void release_pooled(const Event& e) noexcept;
+  void renew_storage(const Event& e) noexcept;
   void close_region(Break reason, Loc loc);
   void execute(RegionRunner& runner, Leaf& leaf, Break reason, bool made, CloseRecord& record);
-  void end_frame();
+  const ProgramEntry* find_program(RegionRunner& runner, Leaf& leaf, Break reason, bool& made, bool& compiled_now);
+  void end_frame() noexcept;
   void reset_region(Leaf* leaf);
   void choose_verification(bool closed);
   void resume();

@@ -102,12 +102,19 @@ void PrivateRegion::copy_inputs(const Leaf& leaf, TensorImpl* const* slots) {
     const bool empty = spans[i].lo == spans[i].hi;  // belongs to no block
     char* at = empty ? nullptr : (block - 1)->copy + (spans[i].lo - (block - 1)->original);
     Storage* storage = Storage::borrow(at, static_cast<size_t>(spans[i].hi - spans[i].lo), nullptr);
-    auto* copy = new TensorImpl(t.dtype(), t.sizes, t.strides, 0, storage);
+    auto* copy = TensorImpl::make(t.dtype(), t.sizes, t.strides, 0, storage);
     copy->set(head::kWrapped, t.has(head::kWrapped));
     slots_[static_cast<size_t>(leaf.inputs[i])] = copy;
     roots_[static_cast<size_t>(leaf.inputs[i])] = leaf.inputs[i];
+    writes_.push_back(t.storage->writes.load(std::memory_order_relaxed));
     copy_elements(t, *copy);
   }
+}
+
+bool PrivateRegion::inputs_unwritten(const Leaf& leaf, TensorImpl* const* slots) const {
+  for (size_t i = 0; i < leaf.inputs.size(); ++i)
+    if (slots[leaf.inputs[i]]->storage->writes.load(std::memory_order_relaxed) != writes_[i]) return false;
+  return true;
 }
 
 void PrivateRegion::make_results(const Leaf& leaf, TensorImpl* const* slots) {
@@ -125,7 +132,7 @@ void PrivateRegion::make_results(const Leaf& leaf, TensorImpl* const* slots) {
       storage = Storage::empty();
     }
     const int64_t offset = info.view ? t.offset - slots[info.root]->offset : 0;
-    slots_[out] = new TensorImpl(t.dtype(), t.sizes, t.strides, offset, storage);
+    slots_[out] = TensorImpl::make(t.dtype(), t.sizes, t.strides, offset, storage);
     slots_[out]->set(head::kWrapped, t.has(head::kWrapped));
   }
 }

@@ -20,6 +20,8 @@ class PrivateRegion {
   TensorImpl* const* slots() const { return slots_.data(); }
   /// Slot that owns the storage of `slot`.
   int32_t root(int32_t slot) const { return roots_[static_cast<size_t>(slot)]; }
+  /// Whether no operator has written an input since it was copied.
+  bool inputs_unwritten(const Leaf& leaf, TensorImpl* const* slots) const;
   /// Elements of an input in logical order, as copied; empty unless kept.
   const std::string& input_bytes(size_t input) const { return kept_[input]; }
 
@@ -33,6 +35,7 @@ class PrivateRegion {
   void free_all();
   std::vector<TensorImpl*> slots_;
   std::vector<int32_t> roots_;
+  std::vector<uint32_t> writes_;  // counters of the inputs' storages
   std::vector<Block> blocks_;
   std::vector<std::string> kept_;
 };

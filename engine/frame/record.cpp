@@ -1,6 +1,7 @@
 // Recording: where a call leaves what was recorded, events are appended to a private chain until the close.
 #include <algorithm>
 #include "../../runtime/env.h"
+#include "../../runtime/intern.h"
 #include "../../runtime/log.h"
 #include "../../runtime/stress.h"
 #include "../autograd/meta.h"
@@ -44,7 +45,7 @@ bool Context::refused(Entry& entry, const OpCall& c) {
 
 bool Context::begin_recording(const OpCall& c, uint64_t key) {
   miss_reason_ = explain_miss(c, key, first_candidate(), last, *this);
-  recording_entry_ = last != nullptr ? last->info->entry : tries_->entry_of(key, c.loc);
+  recording_entry_ = last != nullptr ? last->info->entry : tries_->entry_of(key, interned(c.loc));
   if (refused(*recording_entry_, c)) return false;
   recording_base_ = last != nullptr ? last : &tries_->root;
   shadow_parent_ = recording_base_;
@@ -80,16 +81,27 @@ Tensor Context::diverge(const OpCall& c, uint64_t key) {
     if (t != nullptr && t->storage->has(Storage::kFailed)) (void)t->storage->bytes(c.loc);  // says so
   }
   if (recording_.empty() && !begin_recording(c, key)) return run_eager_from_here(c);
-  Event* e = record(c, key, meta);
-  recording_.push_back(e);
-  return commit(e, c);
+  const Event* const shadow_before = shadow_parent_;
+  const size_t varying_before = varying_.size();
+  Event* e = nullptr;
+  try {
+    e = record(c, key, meta);
+    recording_.push_back(e);
+    return commit(e, c);
+  } catch (...) {
+    if (last != e && (recording_.empty() || recording_.back() == e)) {  // it did not become part of the region
+      shadow_parent_ = shadow_before;
+      varying_.resize(std::min(varying_.size(), varying_before));
+    }
+    throw;
+  }
 }
 
 Event* Context::record(const OpCall& c, uint64_t key, const TensorMeta& meta) {
   Event* e = tries_->new_event();
   EventInfo& info = *e->info;
   e->attr = c.attr;
-  info.loc = c.loc;
+  info.loc = interned(c.loc);
   info.ints = c.ints.vec();
   info.entry = recording_entry_;
   info.inplace = is_inplace(c);

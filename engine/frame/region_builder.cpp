@@ -150,11 +150,11 @@ const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vect
   context.count(context.counters.regions_compiled);
   if (entry.variants.load() > 1 && others == 0) context.count(context.counters.recompiles);
   compiled_now = true;
-  report_compiled(context, leaf, region, program.get());
   made->next = leaf.programs.load(std::memory_order_relaxed);
-  ProgramEntry* result = made.get();
   leaf.owned.push_back(std::move(made));
+  ProgramEntry* result = leaf.owned.back().get();
   leaf.programs.store(result, std::memory_order_release);
+  report_compiled(context, leaf, region, program.get());
   return result;
 }
 

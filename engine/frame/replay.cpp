@@ -2,6 +2,7 @@
 #include "../../runtime/allocator.h"
 #include "../../runtime/env.h"
 #include "../../runtime/ops/infer.h"
+#include "../../runtime/out_of_memory.h"
 #include "../autograd/meta.h"
 #include "../autograd/node.h"
 #include "../eager.h"
@@ -78,7 +79,14 @@ bool fast_guard_holds(const FastGuard& g, TensorImpl& t) {
 }
 }  // namespace
 
-bool Context::bind_inputs(const Event& e, TensorImpl* const* in, int n) {
+bool Context::bind_inputs(const Event& e, TensorImpl* const* in, int n) try {
+  return bind_matched_inputs(e, in, n);
+} catch (const std::bad_alloc&) {
+  undo_call();
+  throw_out_of_memory();
+}
+
+inline bool Context::bind_matched_inputs(const Event& e, TensorImpl* const* in, int n) {
   const std::vector<FastGuard>& guards = e.info->fast_guards;
   reserve_slots(e.info->n_slots_after);
   const FastGuard* g = guards.data();
@@ -140,7 +148,12 @@ Tensor Context::call(const OpCall& c) {
   settle_foreign(c);
   Tensor result = [&] {
     const Inside inside(*this);
-    return call_inside(c);
+    try {
+      return call_inside(c);
+    } catch (...) {
+      undo_call();
+      throw;
+    }
   }();
   if (last == nullptr && !safepoint_.inside()) graves.empty(*this);  // their deleters are user code: outside
   return result;
@@ -249,7 +262,14 @@ void Context::note_aliases(TensorImpl* t, int32_t slot, BoundStorages::Entry* sa
   borrowed_inputs_.push_back(t);
 }
 
-TensorImpl* Context::make_pooled(Event* e) {
+TensorImpl* Context::make_pooled(Event* e) try {
+  return memory_gate([&] { return new_pooled(e); });
+} catch (const OutOfMemoryError&) {
+  undo_call();
+  throw;
+}
+
+TensorImpl* Context::new_pooled(Event* e) {
   if (e->id >= n_pooled) reserve_pooled();
   const EventInfo& info = *e->info;
   // Also the place where the tables are made large enough: a plain replay of the event comes here the first time.
@@ -260,7 +280,7 @@ TensorImpl* Context::make_pooled(Event* e) {
     s = Storage::empty();
     s->pending_in.store(this, std::memory_order_relaxed);
   }
-  auto* p = new TensorImpl(info.meta.dtype, info.meta.sizes, info.meta.strides, info.meta.offset, s);
+  auto* p = TensorImpl::make(info.meta.dtype, info.meta.sizes, info.meta.strides, info.meta.offset, s);
   p->pool = this_thread_pool;
   return pooled[e->id] = p;
 }
@@ -278,7 +298,7 @@ Tensor Context::commit(Event* e, const OpCall& c) {
 /// As commit, where sizes or integers are generalised: the result's geometry is inferred anew.
 Tensor Context::commit_dynamic(Event* e, const OpCall& c) {
   const EventInfo& info = *e->info;
-  const TensorMeta meta = infer(c, default_dtype());  // may throw as eager would: before anything is bound
+  TensorMeta meta = infer(c, default_dtype());  // may throw as eager would: before anything is bound
   for (const InputGuard& g : info.guards) bind(c.in[g.operand], g.slot);
   for (int i = 0; i < c.n_scalars; ++i) scalars[info.first_scalar + i] = c.scalars[i];
   if (info.free_ints != 0) free_ints_.insert(free_ints_.end(), c.ints.begin(), c.ints.end());
@@ -289,24 +309,23 @@ Tensor Context::commit_dynamic(Event* e, const OpCall& c) {
     p->storage = c.in[0]->storage;
     p->offset = meta.offset;
   }
-  p->sizes = meta.sizes;
-  p->strides = meta.strides;
   p->numel = numel_of(meta.sizes);
+  p->sizes = std::move(meta.sizes);
+  p->strides = std::move(meta.strides);
   return finish_call(e, c, std::move(result));
 }
 
 Tensor Context::commit_inplace(Event* e, const OpCall& c) {
   TensorImpl* self = c.in[0];
   Storage* s = self->storage;
+  BoundStorages::Entry* b = bound_.find(s);
+  if (b == nullptr) dirty_pooled_.push_back(s);
+  else if (!s->is_pending()) written_inputs_.push_back(s);
+  // Nothing below can fail.
   bump_version(self);
-  if (BoundStorages::Entry* b = bound_.find(s)) {
+  if (b != nullptr) {
     ++b->writes;
-    if (!s->is_pending()) {
-      s->pending_in.store(this, std::memory_order_release);
-      written_inputs_.push_back(s);
-    }
-  } else {
-    dirty_pooled_.push_back(s);
+    s->pending_in.store(this, std::memory_order_release);
   }
   last = e;
   Event* n = e->next.load(std::memory_order_acquire);

@@ -107,11 +107,11 @@ struct AliasRelation {
 
 /// A program for one live set and instruction set (and, in a generalised region, one assignment of sizes).
 struct ProgramEntry {
-  Isa isa = Isa::None;              // the level it was compiled under: set_isa_cap may lower it later
-  std::vector<int64_t> sizes_key;   // empty unless the region is generalised
-  std::vector<uint64_t> live;       // bits over Leaf::roots
-  std::vector<int32_t> live_roots;  // indices into Leaf::roots, ascending: the program's outputs
-  ProgramSlot program;              // empty: evicted, unless `interpreted`
+  Isa isa = Isa::None;                           // the level it was compiled under: set_isa_cap may lower it later
+  std::vector<int64_t> sizes_key;                // empty unless the region is generalised
+  std::vector<uint64_t> live;                    // bits over Leaf::roots
+  std::vector<int32_t> live_roots;               // indices into Leaf::roots, ascending: the program's outputs
+  ProgramSlot program;                           // empty: evicted, unless `interpreted`
   mutable std::atomic<bool> interpreted{false};  // the interpreter is its program
   ProgramEntry* next = nullptr;
   bool usable() const { return interpreted.load(std::memory_order_relaxed) || !program.empty(); }
@@ -159,9 +159,10 @@ class Tries {
   Event root;  // virtual: its children are the first events of regions
 
   /// Publishes a recording below `base`, sharing events that another thread published meanwhile. `on_share(draft, existing)` is
-  /// called for those. Returns the event that the last one became.
-  template <class F>
-  Event* merge(Event* base, const std::vector<Event*>& recording, F&& on_share);
+  /// called for those and must not throw; `prepare()` is called under the lock before the first. Returns the event that the last
+  /// one became.
+  template <class P, class F>
+  Event* merge(Event* base, const std::vector<Event*>& recording, P&& prepare, F&& on_share);
   Event* new_event();
   const Event& event(int32_t id) const { return chunks_[static_cast<size_t>(id) / kChunk][static_cast<size_t>(id) % kChunk]; }
   Entry* entry_of(uint64_t key, Loc loc);
@@ -175,6 +176,7 @@ class Tries {
   std::mutex mutex;
 
  private:
+  friend class ForkLocks;
   Event* adopt_or_append(Event* at, Event* draft);
   static constexpr int kChunk = 64;
   std::vector<std::unique_ptr<Event[]>> chunks_;
@@ -188,9 +190,10 @@ class Tries {
 /// Variants that exist in the process, against SINTER_ACCUMULATED_RECOMPILE_LIMIT.
 extern std::atomic<int64_t> accumulated_variants;
 
-template <class F>
-Event* Tries::merge(Event* base, const std::vector<Event*>& recording, F&& on_share) {
+template <class P, class F>
+Event* Tries::merge(Event* base, const std::vector<Event*>& recording, P&& prepare, F&& on_share) {
   std::lock_guard lock(mutex);
+  prepare();
   Event* at = base;
   for (Event* draft : recording) {
     Event* e = adopt_or_append(at, draft);

@@ -46,7 +46,7 @@ struct VerifiedRun {
   Program::Launch launch;
 };
 
-/// Runs the program, then the eager kernels on copies, and compares live results and written inputs: to the bit (any NaN
+/// Runs the program, then the eager kernels on copies, and compares live results and inputs: to the bit (any NaN
 /// equals any other), but within 64 units in the last place of the largest element where matrix products came before. A
 /// difference is reported with a reproducer, the program is withdrawn, and the eager values take the place of its own.
 /// Without memory for the copies the region is not verified. @throws what the program or, unlike it, an eager kernel throws.

@@ -45,7 +45,7 @@ Tensor randint(int64_t low, int64_t high, IntArrayRef size, TensorOptions option
   return finish(call_random(Op::randint, size, type_of(options), {low, high}, loc), options, loc);
 }
 
-Tensor randperm(int64_t n, TensorOptions options, Loc loc) {
+Tensor randperm(int64_t n, TensorOptions options, Loc loc) try {
   if (n < 0) raise<ValueError>("randperm: n must be non-negative, got {}", n);
   // What may fail for memory comes before numbers are drawn.
   Tensor order = allocate_tensor("randperm", kLong, n);
@@ -66,7 +66,7 @@ Tensor randperm(int64_t n, TensorOptions options, Loc loc) {
   if (!t.is_same(order))
     for (int64_t i = 0; i < n; ++i) store_element(t.impl(), i, at[i]);
   return finish(std::move(t), options, loc);
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 Tensor bernoulli(const Tensor& p, Loc loc) {
   check_floating(Op::bernoulli, p.dtype());

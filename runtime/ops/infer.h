@@ -20,7 +20,8 @@ TensorMeta infer_creation(const OpCall& call);  // Random, Creation
 /// Throws E with the call in front of the text: "mm(float[2, 3], float[4, 5]): mat1 and mat2 ...".
 template <class E, class... Args>
 [[noreturn]] __attribute__((noinline, cold)) void fail(const OpCall& call, fmt::format_string<Args...> text, Args&&... args) {
-  throw E(describe(call) + ": " + fmt::format(text, std::forward<Args>(args)...));
+  memory_gate([&] { throw E(describe(call) + ": " + fmt::format(text, std::forward<Args>(args)...)); });
+  __builtin_unreachable();
 }
 
 /// Strides of a view of (sizes, strides) with `new_sizes`, nothing when memory would have to move. Each run of dimensions

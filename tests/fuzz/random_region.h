@@ -234,6 +234,7 @@ class RandomRegion {
         return at < 0 ? -1 : op == Op::gather ? tape.call(op, {a, at}, d) : tape.call(op, {a, at, any()}, d, {}, {}, in_place());
       }
       case Op::embedding_dense_backward: {
+        if (like.size() == 0) return -1;
         like.resize(like.size() - 1);
         const int64_t rows = 1 + small(6);
         return tape.call(op, {a, index_input(like, rows)}, static_cast<uint64_t>(in_.pick(3)), {rows});

@@ -7,6 +7,7 @@
 #include <thread>
 #include <typeinfo>
 #include "engine/autograd/autograd.h"
+#include "frontend/nn/set_data.h"
 #include "runtime/cpu.h"
 
 namespace sinter::test {

@@ -98,12 +98,15 @@ std::string difference(const World& eager, const World& compiled) {
     if (a[i].first != b[i].first) return a[i].first + " eager, " + b[i].first + " compiled";
     if (std::string d = tensor_difference(a[i].second, b[i].second); !d.empty()) return a[i].first + ": " + d;
   }
-  std::string d = relation(a, b, "shares the memory of", [](const Tensor& t) { return static_cast<const void*>(t.impl()->storage); });
+  std::string d =
+      relation(a, b, "shares the memory of", [](const Tensor& t) { return static_cast<const void*>(t.impl()->storage); });
   if (d.empty()) d = relation(a, b, "is the same tensor as", [](const Tensor& t) { return static_cast<const void*>(t.impl()); });
   if (!d.empty()) return d;
   if (eager.generator_seed != compiled.generator_seed || eager.generator_counter != compiled.generator_counter)
     return fmt::format("generator: eager {} compiled {}", eager.generator_counter, compiled.generator_counter);
   if (eager.log != compiled.log) return "side effects";
+  if (eager.counter != compiled.counter) return "a counter";
+  if (eager.deleted != compiled.deleted) return "calls of deleters";
   if (eager.hook_calls != compiled.hook_calls) return "calls of a hook";
   return {};
 }

@@ -22,7 +22,9 @@ int report(const Walk& walk, const std::string& what) {
 }
 
 void print(const WalkCounts& c, double seconds) {
-  const auto share = [](int64_t part, int64_t all) { return all ? 100.0 * static_cast<double>(part) / static_cast<double>(all) : 0; };
+  const auto share = [](int64_t part, int64_t all) {
+    return all ? 100.0 * static_cast<double>(part) / static_cast<double>(all) : 0;
+  };
   std::printf("%lld walks agree; %lld calls, of which %.1f %% only replayed and %.1f %% threw\n", static_cast<long long>(c.walks),
               static_cast<long long>(c.calls), share(c.replayed, c.calls), share(c.thrown, c.calls));
   std::printf("compiled %lld regions, of which %lld recompiles; interpreted %lld, fell back to eager %lld times\n",
@@ -32,7 +34,8 @@ void print(const WalkCounts& c, double seconds) {
               static_cast<long long>(c.undone), static_cast<long long>(c.precision_checks),
               c.walks ? 1e3 * seconds / static_cast<double>(c.walks) : 0.0);
   for (size_t i = 0; i < c.changes.size(); ++i)
-    std::printf(" %s %lld%s", change_name(i).c_str(), static_cast<long long>(c.changes[i]), i + 1 < c.changes.size() ? "," : "\n");
+    std::printf(" %s %lld%s", change_name(i).c_str(), static_cast<long long>(c.changes[i]),
+                i + 1 < c.changes.size() ? "," : "\n");
 }
 
 int write_corpus(const std::string& folder) {

@@ -1,10 +1,12 @@
 #include "world.h"
 #include <cmath>
+#include <limits>
 #include <random>
 #include <sstream>
 #include "call.h"
 #include "engine/autograd/autograd.h"
 #include "frontend/nn/set_data.h"
+#include "runtime/env.h"
 
 namespace sinter::test {
 
@@ -156,7 +158,9 @@ void replace_captured(World& w, int v) {
   else if (v == 1) w.captured = w.data({4, 6}).clone();
   else if (v == 2) w.captured = w.data({4, 6}, kDouble);
   else if (v == 3) w.captured = w.data({24});
-  else w.captured = w.data({6, 4}).t();
+  else if (v == 4) w.captured = w.data({6, 4}).t();
+  else if (v == 5) w.captured = NET.first->weight.detach().slice(0, 0, 4);
+  else w.captured = w.net->running;
 }
 
 const Tensor& any_parameter(World& w, int arg) {
@@ -287,7 +291,11 @@ World::World(uint64_t seed, bool compiled, const std::array<std::vector<uint8_t>
   if (compiled) compile_functions();
 }
 
-bool World::fullgraph() const { return is_pure(blocks[0]) && is_pure(blocks[1]); }
+bool World::fullgraph() const {
+  static const Env defaults;  // smaller budgets break graphs
+  return env().region_ops >= defaults.region_ops && env().region_bytes >= defaults.region_bytes && is_pure(blocks[0]) &&
+         is_pure(blocks[1]);
+}
 
 void World::compile_functions() {
   for (int i = 0; i < 2; ++i) {
@@ -313,13 +321,24 @@ CompileStats World::stats() const {
   return sum;
 }
 
-Tensor World::data(IntArrayRef sizes, ScalarType dtype) {
+Tensor World::numbers(IntArrayRef sizes) {
   const Tensor t = empty(sizes, kDouble);
   double* p = t.data_ptr<double>();
   for (int64_t i = 0; i < t.numel(); ++i) {
     stream = stream * 6364136223846793005u + 1442695040888963407u;
     p[i] = static_cast<double>(static_cast<int64_t>(stream) >> 40) * 0x1p-23;
   }
+  return t;
+}
+
+Tensor World::data(IntArrayRef sizes, ScalarType dtype) {
+  const Tensor t = numbers(sizes);
+  double* p = t.data_ptr<double>();
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const double special[2][5] = {{0x1p-130, -0x1p-140, 0x1p-1030, -0.0, 0x1p-126},
+                                {std::nan(""), kInfinity, -kInfinity, -0.0, 1e38}};
+  if (const int v = value(Knob::special_values))
+    for (int64_t i = 0; i < t.numel(); i += 5) p[i] = special[v - 1][i / 5 % 5];
   return dtype == kBool ? t > 0 : dtype == kLong ? (t * 3).to(kLong) : t.to(dtype);
 }
 
@@ -345,6 +364,19 @@ std::string World::event(int event, int arg) {
   } catch (const std::exception& e) { error = describe(e); }
   if (generator_seed != seed_before || generator_counter != counter_before)  // set by the event itself
     Generator::get_default().set_state(generator_seed, generator_counter);
+  return error;
+}
+
+std::string World::train_outside() {
+  if (!loss.defined() || !loss.requires_grad()) return {};
+  const OwnGenerator mine(*this);
+  std::string error;
+  try {
+    loss.backward();
+    optimizer->step();
+    optimizer->zero_grad(value(Knob::set_to_none));
+  } catch (const std::exception& e) { error = describe(e); }
+  loss.reset();
   return error;
 }
 
@@ -375,7 +407,9 @@ Tensor World::argument(std::vector<int64_t> sizes, ScalarType dtype, int layout,
   };
   if (blob && is_floating(dtype)) {
     const Tensor values = data(sizes, dtype);
-    Tensor t = from_blob(memory.data() + at, sizes, dtype);
+    const auto deleter = [this](void*) { deleted += (ones({3}) * 2).sum().item<int64_t>(); };  // enters the engine
+    const Tensor t = value(Knob::borrowed) == 4 ? from_blob(memory.data() + at, sizes, deleter, dtype)
+                                                : from_blob(memory.data() + at, sizes, dtype);
     return t.copy_(values);
   }
   if (rank == 0 || layout == 0) return data(sizes, dtype);
@@ -422,10 +456,11 @@ void World::make_arguments() {
   if (value(Knob::x_requires_grad) && x.is_floating_point() && x.is_leaf()) x.set_requires_grad(true);
   if (value(Knob::y_requires_grad) && y.defined() && y.is_floating_point() && y.is_leaf()) y.set_requires_grad(true);
   const int form = value(Knob::index_form);
-  index = form == 1 ? tensor({int64_t{1}, int64_t{9}, int64_t{2}, int64_t{0}}) : form == 2 ? tensor({int64_t{1}, int64_t{-1}})
-          : form == 3                                                          ? tensor({int64_t{7}, int64_t{7}, int64_t{0}, int64_t{3}}).view({2, 2})
-          : form == 4                                                          ? empty({0}, kLong)
-                                      : data({4}, kLong) + 3;
+  index = form == 1   ? tensor({int64_t{1}, int64_t{9}, int64_t{2}, int64_t{0}})
+          : form == 2 ? tensor({int64_t{1}, int64_t{-1}})
+          : form == 3 ? tensor({int64_t{7}, int64_t{7}, int64_t{0}, int64_t{3}}).view({2, 2})
+          : form == 4 ? empty({0}, kLong)
+                      : data({4}, kLong) + 3;
   target = data({n}, kLong) + 2;
   if (value(Knob::target_form) == 1 && n > 0) target.select(0, 0).fill_(5);
   if (value(Knob::target_form) == 2 && n > 0) target.select(0, 0).fill_(-100);

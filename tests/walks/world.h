@@ -67,6 +67,8 @@ struct World {
   std::string event(int event, int arg);
   /// Calls function `which` under this world's ambient state. Empty, or type and text of what was thrown.
   std::string call(int which);
+  /// Backward through the loss a call left, then a step of the optimizer, outside of any call.
+  std::string train_outside();
   /// Makes the functions anew: nothing is compiled.
   void compile_functions();
   CompileStats stats() const;
@@ -76,8 +78,9 @@ struct World {
   std::string configuration() const;
   /// Named tensors: arguments, parameters, gradients, optimizer state, captured ones, results.
   std::vector<std::pair<std::string, Tensor>> tensors() const;
-  /// Numbers in [-1, 1] from the world's own stream, the same in both worlds.
+  /// Numbers in [-1, 1] from the world's own stream, the same in both worlds; data has special ones when the knob says so.
   Tensor data(IntArrayRef sizes, ScalarType dtype = kFloat);
+  Tensor numbers(IntArrayRef sizes);
 
   const uint64_t seed;
   const bool compiled;
@@ -104,7 +107,7 @@ struct World {
   // -- what calls leave behind
   std::vector<Tensor> kept, results;
   Tensor loss;
-  int64_t counter = 0, hook_calls = 0;
+  int64_t counter = 0, hook_calls = 0, deleted = 0;
   std::vector<std::string> log;
 
   // -- for the walk
