@@ -68,7 +68,7 @@ class Generator {
     const uint64_t b = c_.pick(16);
     p_.backward = b < 3 ? Backward::Inside : b == 3 ? Backward::Outside : Backward::None;
     p_.escapes = c_.one_in(12);
-    through_views_ = c_.one_in(10);
+    through_views_ = c_.one_in(14);
     other_share_ = c_.one_in(3) ? 14 : 4;
   }
 
