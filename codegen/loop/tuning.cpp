@@ -26,7 +26,7 @@ Tuning tuning_of(const LoopSpec& spec, Isa isa) {
   if (pick(0, 4)) t.vectors = kFewestVectors + pick(1, 4);
   if (pick(2, 4)) t.masks = kFewestMasks + pick(3, 3);
   t.pointers = pick(4, 12);
-  t.unroll = pick(5, 5);
+  if (pick(5, 4)) t.unroll = 1 << pick(8, 4);
   t.recompute_limit = pick(6, 24);
   t.narrow = pick(7, 3) == 0;
   return t;

@@ -13,8 +13,8 @@ struct Config {
   Isa cap = Isa::Avx512;
 };
 
-/// The default first, then: no fusion, each pass off that may be, kernel stress, random closes, all stress at once. What is random
-/// in a configuration is drawn from `seed`.
+/// The default first, then: no fusion, each pass off that may be, kernel stress, random closes, all stress at once. What is
+/// random in a configuration is drawn from `seed`.
 std::vector<Config> configurations(uint64_t seed);
 /// Runs every call of the program eager and compiled; empty when all agree, else the first difference.
 std::string check_program(const Program& p, const Config& config, Rates& rates);

@@ -36,10 +36,11 @@ void Rates::count(const CompiledState& state) {
 
 std::string Rates::str() const {
   return fmt::format(
-      "{} programs ({:.0f} % with backward), {} calls, {} statements; {:.1f} % valid, {:.1f} % views and in place, {:.1f} % of the "
+      "{} programs ({:.0f} % with backward), {} calls, {} statements; {:.1f} % valid, {:.1f} % views and in place, {:.1f} % of "
+      "the "
       "operators fused ({} fused, {} eager, {} interpreted)",
-      programs, 100.0 * static_cast<double>(with_backward) / static_cast<double>(std::max<int64_t>(programs, 1)), calls, statements,
-      100 * valid_share(), 100 * moving_share(), 100 * fused_share(), fused, eager, interpreted);
+      programs, 100.0 * static_cast<double>(with_backward) / static_cast<double>(std::max<int64_t>(programs, 1)), calls,
+      statements, 100 * valid_share(), 100 * moving_share(), 100 * fused_share(), fused, eager, interpreted);
 }
 
 }  // namespace sinter::test
