@@ -75,12 +75,12 @@ void Context::attend() {
 
 void Context::forget() {
   if (thread_ == this_thread_pool) {
-    if (!is_open_) free_pooled();
+    if (!is_open_ && is_stale()) free_pooled();
     return;
   }
   if (open_here != nullptr && open_here->safepoint_.inside()) return;  // its thread does it, at its next call or its end
   const Safepoint::Visit stopped(safepoint_);
-  if (!is_open_) free_pooled();
+  if (!is_open_ && is_stale()) free_pooled();  // one made since knows nothing old
 }
 
 }  // namespace sinter
