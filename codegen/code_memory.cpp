@@ -2,6 +2,7 @@
 #include <asmjit/core.h>
 #include <atomic>
 #include <cstring>
+#include "../runtime/mutants.h"
 
 namespace sinter::codegen {
 
@@ -13,7 +14,9 @@ std::atomic<size_t> bytes_in_use{0};
 asmjit::JitAllocator& allocator() {
   static asmjit::JitAllocator& a = *[] {
     asmjit::JitAllocator::CreateParams params;
-    params.options = asmjit::JitAllocatorOptions::kUseDualMapping | asmjit::JitAllocatorOptions::kFillUnusedMemory;
+    params.options =
+        (SINTER_MUTANT(code_is_writable) ? asmjit::JitAllocatorOptions::kNone : asmjit::JitAllocatorOptions::kUseDualMapping) |
+        asmjit::JitAllocatorOptions::kFillUnusedMemory;
     params.blockSize = 1 << 20;
     return new asmjit::JitAllocator(&params);
   }();
@@ -36,7 +39,7 @@ void* install_code(const uint8_t* bytes, size_t n) {
   void *rx = nullptr, *rw = nullptr;
   if (allocator().alloc(&rx, &rw, n) != asmjit::kErrorOk) return nullptr;
   // Without a second mapping AsmJit would fall back to pages that are writable and executable.
-  if (rx == rw) {
+  if (rx == rw && !SINTER_MUTANT(code_is_writable)) {
     allocator().release(rx);
     return nullptr;
   }

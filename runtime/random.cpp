@@ -1,5 +1,6 @@
 #include "random.h"
 #include <mutex>
+#include "mutants.h"
 
 namespace sinter {
 
@@ -38,7 +39,7 @@ uint64_t Generator::counter() const {
 uint64_t Generator::reserve(uint64_t n) {
   const std::lock_guard lock(state().mutex);
   const uint64_t first = state().counter;
-  state().counter += n;
+  if (!SINTER_MUTANT(random_counters_not_reserved)) state().counter += n;
   return first;
 }
 
@@ -71,7 +72,7 @@ void philox4x32(uint64_t seed, uint64_t counter, uint32_t out[4]) {
 
 uint64_t random_counters(Op op, ScalarType dtype, int64_t n) {
   const uint64_t per_element = op == Op::randint || (op == Op::rand && dtype == ScalarType::Double) ? 2 : 1;
-  return (static_cast<uint64_t>(n) * per_element + 3) / 4;
+  return (static_cast<uint64_t>(n) * (SINTER_MUTANT(random_counters_too_few) ? 1 : per_element) + 3) / 4;
 }
 
 }  // namespace sinter

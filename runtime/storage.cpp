@@ -1,6 +1,7 @@
 #include "storage.h"
 #include "allocator.h"
 #include "error.h"
+#include "mutants.h"
 #include "object_cache.h"
 
 namespace sinter {
@@ -39,14 +40,15 @@ void Storage::acquire_bytes(size_t n) {
 }
 
 void Storage::release_bytes() noexcept {
-  if (data != nullptr && !(flags & kBorrowed)) free_bytes(data, nbytes);
+  if (data != nullptr && (!(flags & kBorrowed) || SINTER_MUTANT(borrowed_memory_is_freed))) free_bytes(data, nbytes);
   data = nullptr;
   nbytes = 0;
 }
 
 void Storage::settle(Loc loc) {
-  if (FrameBase* f = pending_in.load(std::memory_order_acquire)) f->materialise(*this, loc);
-  if (flags & kFailed)
+  if (FrameBase* f = pending_in.load(std::memory_order_acquire); f != nullptr && !SINTER_MUTANT(pending_value_is_read))
+    f->materialise(*this, loc);
+  if ((flags & kFailed) && !SINTER_MUTANT(failed_value_is_read))
     raise<FailedRegionError>("this tensor is the result of a compiled region that failed; its value does not exist ({}:{})",
                              loc.file, loc.line);
 }

@@ -1,5 +1,6 @@
 #include "run.h"
 #include <algorithm>
+#include "../../runtime/mutants.h"
 #include "../ambient.h"
 #include "../derivatives/calculator.h"
 
@@ -84,7 +85,7 @@ void Run::deliver(const Edge& edge, Tensor grad, bool fresh) {
   if (!tasks_[index].wanted) return;
   if (grad.defined()) {
     grad = conform(std::move(grad), edge.sizes(), edge.dtype(), fresh, options_.loc);
-    if (Tensor& sum = tasks_[index].grad; sum.defined()) {
+    if (Tensor& sum = tasks_[index].grad; sum.defined() && !SINTER_MUTANT(gradients_of_uses_not_summed)) {
       sum = call2(Op::add, sum, grad, 0, options_.loc);
       tasks_[index].fresh = true;
     } else {
@@ -93,7 +94,7 @@ void Run::deliver(const Edge& edge, Tensor grad, bool fresh) {
     }
   }
   Task& task = tasks_[index];
-  if (--task.waiting > 0) return;
+  if (--task.waiting > 0 && !SINTER_MUTANT(node_runs_too_early)) return;
   if (task.is_leaf()) return finish_leaf(task);
   if (!task.runs) return;
   ready_.push_back({task.node()->seq, index});
@@ -121,7 +122,7 @@ void Run::run_node(uint32_t index) {
     if (node.extra->retained) *node.extra->retained = grad, fresh = false;
   }
   differentiate(node, grad, fresh);
-  if (!options_.retain_graph) node.release_saved();
+  if (!options_.retain_graph && !SINTER_MUTANT(graph_not_freed)) node.release_saved();
 }
 
 void Run::differentiate(Node& node, const Tensor& grad, bool fresh) {
@@ -129,7 +130,7 @@ void Run::differentiate(Node& node, const Tensor& grad, bool fresh) {
   Tensor few[kFew];
   std::vector<Tensor> many(node.n_in > kFew ? node.n_in : 0);
   Tensor* out = node.n_in > kFew ? many.data() : few;
-  if (grad.defined()) run_derivative(node, grad, out);
+  if (grad.defined() || SINTER_MUTANT(undefined_gradient_used)) run_derivative(node, grad, out);
   bool fresh_out[kFew] = {};
   for (uint32_t i = 0; i < node.n_in && i < kFew; ++i) {
     if (!out[i].defined()) continue;
@@ -137,7 +138,8 @@ void Run::differentiate(Node& node, const Tensor& grad, bool fresh) {
     const Storage* s = out[i].impl()->storage;
     fresh_out[i] = node.n_in <= kFew && (s != grad.impl()->storage || fresh);
     for (uint32_t j = 0; j < node.n_in && j < kFew; ++j)
-      if (j != i && out[j].defined() && out[j].impl()->storage == s) fresh_out[i] = false;
+      if (j != i && out[j].defined() && out[j].impl()->storage == s && !SINTER_MUTANT(leaves_share_gradient))
+        fresh_out[i] = false;
   }
   for (uint32_t i = 0; i < node.n_in; ++i)
     if (node.edge(i)) deliver(node.edge(i), std::move(out[i]), i < kFew && fresh_out[i]);
@@ -172,7 +174,7 @@ std::vector<Tensor> Run::execute(std::vector<Root>& roots, const std::vector<Edg
     pass_ = 1;
   }
   discover(roots);
-  if (!targets.empty()) restrict_to(targets);
+  if (!targets.empty() && (!options.accumulate || !SINTER_MUTANT(backward_reaches_all_leaves))) restrict_to(targets);
   for (Root& r : roots) deliver(r.edge, std::move(r.grad), r.fresh);
   drain();
   std::vector<Tensor> results;

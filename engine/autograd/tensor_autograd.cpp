@@ -1,4 +1,5 @@
 // The methods of Tensor that belong to autograd.
+#include "../../runtime/mutants.h"
 #include "../frame/frame.h"
 #include "../tensor.h"
 #include "autograd.h"
@@ -20,7 +21,7 @@ const Tensor& Tensor::set_requires_grad(bool on, Loc loc) const {
           "subgraph that doesn't require differentiation use var_no_grad = var.detach().");
     return *this;
   }
-  if (on != requires_grad()) frame_metadata_change(loc);  // guards rely on it
+  if (on != requires_grad() && !SINTER_MUTANT(requires_grad_change_not_a_break)) frame_metadata_change(loc);  // guards rely on it
   if (on) autograd::need_meta(t);
   t->set(head::kRequiresGrad, on);
   return *this;
@@ -51,7 +52,7 @@ void Tensor::retain_grad() const { autograd::retain_grad(*this); }
 bool Tensor::retains_grad() const { return autograd::retains_grad(*this); }
 
 const Tensor& Tensor::detach_() const {
-  frame_metadata_change({});
+  if (!SINTER_MUTANT(detach_not_a_break)) frame_metadata_change({});
   autograd::detach_in_place(*this);
   return *this;
 }

@@ -1,4 +1,5 @@
 #include <bit>
+#include "../../runtime/mutants.h"
 #include "expand.h"
 
 namespace sinter {
@@ -22,7 +23,7 @@ bool one_step(const TensorMeta& x, uint32_t dims) {
     runs += reduced && !in_run;
     in_run = reduced;
   }
-  return runs <= 1;
+  return runs <= 1 || SINTER_MUTANT(split_reduction_decomposed);
 }
 
 }  // namespace
@@ -46,8 +47,12 @@ ValueId expand_clamp(Expansion& x, const GraphNode& n) {
   if (n.compute != n.meta.dtype || n.scalars.empty()) return -1;
   ValueId v = n.in[0];
   size_t next = 0;
-  if (n.attr & 1) v = x.scalar_with(Op::maximum, n.scalars[next++], v);
-  if (n.attr & 2) v = x.scalar_with(Op::minimum, n.scalars[next++], v);
+  if (n.attr & 1)
+    v = SINTER_MUTANT(clamp_low_swapped) ? x.with_scalar(Op::maximum, v, n.scalars[next++])
+                                         : x.scalar_with(Op::maximum, n.scalars[next++], v);
+  if (n.attr & 2)
+    v = SINTER_MUTANT(clamp_high_swapped) ? x.with_scalar(Op::minimum, v, n.scalars[next++])
+                                          : x.scalar_with(Op::minimum, n.scalars[next++], v);
   return v == n.in[0] ? -1 : v;
 }
 

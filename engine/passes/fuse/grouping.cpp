@@ -1,4 +1,5 @@
 #include <algorithm>
+#include "../../../runtime/mutants.h"
 #include "fusion.h"
 
 namespace sinter::fuse {
@@ -140,7 +141,8 @@ class Grouping {
   bool covers(const Group& g, const DimMap& map) const {
     int kept, reduced;
     coverage(g, map, kept, reduced);
-    return kept == kept_dims(g) && (reduced == 0 || reduced == static_cast<int>(g.reduced.size()));
+    return (kept == kept_dims(g) || SINTER_MUTANT(fused_without_covering)) &&
+           (reduced == 0 || reduced == static_cast<int>(g.reduced.size()));
   }
   /// In Column kernels what depends on a reduction is one value per column.
   bool after_reduction(int32_t g, ValueId v) const {
@@ -154,7 +156,8 @@ class Grouping {
     const Group& to = plan_.groups[g];
     if (static_cast<int>(to.nodes.size()) >= kMaxGroupNodes) return false;
     for (ValueId operand : n.in)  // running g before its new operands must be possible
-      if (const int32_t h = group_of_operand(operand); h >= 0 && h != g && needs(h, g)) return false;
+      if (const int32_t h = group_of_operand(operand); h >= 0 && h != g && needs(h, g) && !SINTER_MUTANT(groups_in_a_circle))
+        return false;
     if (is_reduction(n)) return fit_reduction_into(v, g, out);
     const size_t rank = n.meta.sizes.size();
     DimMap map = kNoDims;
@@ -167,10 +170,12 @@ class Grouping {
       if (free == 0 || to.space[to.reduced[free - 1]] != n.meta.sizes[d]) return false;
       map[d] = static_cast<int8_t>(to.reduced[--free]);
     }
-    if (has_duplicates(map) || !covers(to, map)) return false;
+    if ((has_duplicates(map) && !SINTER_MUTANT(two_dims_at_one_place)) || !covers(to, map)) return false;
     if (to.mode == LoopMode::Column && is_full(to, map))
       for (ValueId operand : n.in)
-        if (group_of_operand(operand) == g && after_reduction(g, base_of(graph_, operand))) return false;
+        if (group_of_operand(operand) == g && !SINTER_MUTANT(column_sum_read_too_early) &&
+            after_reduction(g, base_of(graph_, operand)))
+          return false;
     out.map = map;
     return true;
   }
@@ -193,7 +198,7 @@ class Grouping {
     const size_t shift = to.size() - from.size();
     for (size_t d = 0; d < from.size(); ++d) {
       if (from[d] == 1 || place[d] < 0) continue;
-      if (map[d + shift] >= 0 && map[d + shift] != place[d]) return false;
+      if (map[d + shift] >= 0 && map[d + shift] != place[d] && !SINTER_MUTANT(operand_at_another_index)) return false;
       map[d + shift] = place[d];
     }
     return true;
@@ -267,7 +272,7 @@ class Grouping {
       std::swap(plan_.operand_map[nodes[i]], operand_maps[i]);
       plan_.group_of[nodes[i]] = into;
     }
-    if (!consistent(into, nodes)) {
+    if (!consistent(into, nodes) && !SINTER_MUTANT(merge_not_checked)) {
       for (size_t i = 0; i < nodes.size(); ++i) {
         plan_.map_of[nodes[i]] = maps[i];
         plan_.operand_map[nodes[i]] = operand_maps[i];
