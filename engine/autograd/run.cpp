@@ -130,7 +130,7 @@ void Run::differentiate(Node& node, const Tensor& grad, bool fresh) {
   Tensor few[kFew];
   std::vector<Tensor> many(node.n_in > kFew ? node.n_in : 0);
   Tensor* out = node.n_in > kFew ? many.data() : few;
-  if (grad.defined() || SINTER_MUTANT(undefined_gradient_used)) run_derivative(node, grad, out);
+  if (grad.defined()) run_derivative(node, grad, out);
   bool fresh_out[kFew] = {};
   for (uint32_t i = 0; i < node.n_in && i < kFew; ++i) {
     if (!out[i].defined()) continue;
@@ -138,8 +138,7 @@ void Run::differentiate(Node& node, const Tensor& grad, bool fresh) {
     const Storage* s = out[i].impl()->storage;
     fresh_out[i] = node.n_in <= kFew && (s != grad.impl()->storage || fresh);
     for (uint32_t j = 0; j < node.n_in && j < kFew; ++j)
-      if (j != i && out[j].defined() && out[j].impl()->storage == s && !SINTER_MUTANT(leaves_share_gradient))
-        fresh_out[i] = false;
+      if (j != i && out[j].defined() && out[j].impl()->storage == s) fresh_out[i] = false;
   }
   for (uint32_t i = 0; i < node.n_in; ++i)
     if (node.edge(i)) deliver(node.edge(i), std::move(out[i]), i < kFew && fresh_out[i]);

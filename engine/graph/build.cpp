@@ -50,7 +50,7 @@ class Builder {
   /// Geometry of a slot relative to the first element of its root.
   TensorMeta placed(int32_t s) const {
     TensorMeta m = slot(s).meta;
-    if (!SINTER_MUTANT(view_offset_of_storage)) m.offset -= slot(root_of(s)).meta.offset;
+    m.offset -= slot(root_of(s)).meta.offset;
     return m;
   }
 
@@ -129,8 +129,9 @@ class Builder {
     const bool reshaped = is_plain(meta) && is_plain(whole) && numel_of(meta.sizes) == numel_of(whole.sizes);
     if (!covers && !reshaped && !SINTER_MUTANT(partial_write_compiled)) return false;
     // Reading other elements of the memory it writes: what eager gives depends on its order, so eager it is.
+    const bool by_index = e.op == Op::index_add || e.op == Op::scatter_add;
     for (size_t i = 1; i < e.in.size(); ++i)
-      if (e.in[i] >= 0 && root_of(e.in[i]) == root && !same_geometry(placed(e.in[i]), meta) &&
+      if (e.in[i] >= 0 && root_of(e.in[i]) == root && (by_index || !same_geometry(placed(e.in[i]), meta)) &&
           !SINTER_MUTANT(write_over_own_operand_compiled))
         return false;
     n.meta = covers ? whole : meta;

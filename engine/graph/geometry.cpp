@@ -43,15 +43,14 @@ bool view_dims(const TensorMeta& view, const TensorMeta& base, int8_t* to_base) 
     to_base[d] = -1;
     if (view.sizes[d] == 1 || view.strides[d] == 0) continue;
     size_t k = 0;
-    while (k < base.sizes.size() && (((used >> k & 1) && !SINTER_MUTANT(view_dims_used_twice)) ||
-                                     base.sizes[k] != view.sizes[d] || base.strides[k] != view.strides[d]))
+    while (k < base.sizes.size() && ((used >> k & 1) || base.sizes[k] != view.sizes[d] || base.strides[k] != view.strides[d]))
       ++k;
     if (k == base.sizes.size()) return false;
     used |= 1ull << k;
     to_base[d] = static_cast<int8_t>(k);
   }
   for (size_t k = 0; k < base.sizes.size(); ++k)
-    if (base.sizes[k] != 1 && !(used >> k & 1)) return false;
+    if (base.sizes[k] != 1 && !(used >> k & 1) && !SINTER_MUTANT(view_of_a_part_followed)) return false;
   return true;
 }
 

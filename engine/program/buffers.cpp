@@ -137,7 +137,7 @@ class Planner {
     while (!operands[out].output || operands[out].base != value) ++out;
     for (size_t i = 0; i < operands.size(); ++i) {
       if (operands[i].output || operands[i].base != old) continue;
-      if (operands[i].offset != operands[out].offset && !SINTER_MUTANT(overwritten_at_other_offset)) return false;
+      if (operands[i].offset != operands[out].offset) return false;
       for (size_t d = 0; d < spec.sizes.size(); ++d)
         if (spec.sizes[d] != 1 && spec.operands[i].strides[d] != spec.operands[out].strides[d] &&
             !SINTER_MUTANT(overwritten_in_other_order))

@@ -36,8 +36,9 @@ TensorMeta meta_of(const TensorImpl* t);
 
 /// Throws unless bytes of one tensor of this type and size can be counted in 63 bits.
 void check_bytes(const OpCall& call, ScalarType dtype, IntArrayRef sizes);
-/// Throws if writing operand 0 would write an element twice, or if another operand overlaps it partly.
-void check_inplace_overlap(const OpCall& call);
+/// Throws if writing operand 0 would write an element twice, or if another operand overlaps it partly, or (unless `allow_full`:
+/// operators that read each element where they write it) is the same memory.
+void check_inplace_overlap(const OpCall& call, bool allow_full = true);
 /// Throws DtypeError unless a result of type `from` may be stored in operand 0.
 void check_inplace_dtype(const OpCall& call, ScalarType from);
 

@@ -111,7 +111,7 @@ TensorMeta finish_scatter(const OpCall& call) {
     fail<DtypeError>(call, "self and source expected to have the same dtype, but got (self) {} and (source) {}",
                      dtype_name(x->dtype()), dtype_name(src->dtype()));
   if (call.has(kInplace)) {
-    check_inplace_overlap(call);
+    check_inplace_overlap(call, false);
     return meta_of(x);
   }
   return contiguous_meta(call, x->dtype(), x->sizes);

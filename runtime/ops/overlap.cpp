@@ -23,35 +23,42 @@ Bytes byte_range(const TensorImpl* t, uintptr_t base) {
   return {begin, begin + static_cast<uintptr_t>(t->numel) * item};
 }
 
-/// True when the two share some but not all bytes, or all in another order. Tensors with holes are taken as fine, as in
-/// PyTorch: telling would cost more than the operator.
-bool overlap_partly(const TensorImpl* a, const TensorImpl* b) {
-  if (a == b || a->numel == 0 || b->numel == 0) return false;
+enum class Overlap { None, Partial, Full };
+
+/// Full: the same bytes in the same order. Tensors with holes are taken as fine, as in PyTorch: telling would cost more than
+/// the operator.
+Overlap overlap_of(const TensorImpl* a, const TensorImpl* b) {
+  if (a->numel == 0 || b->numel == 0) return Overlap::None;
+  if (a == b) return Overlap::Full;
   uintptr_t base_a = 0, base_b = 0;
   if (a->storage != b->storage) {
-    if (!(a->storage->flags & b->storage->flags & Storage::kBorrowed)) return false;
+    if (!(a->storage->flags & b->storage->flags & Storage::kBorrowed)) return Overlap::None;
     base_a = reinterpret_cast<uintptr_t>(a->storage->data);
     base_b = reinterpret_cast<uintptr_t>(b->storage->data);
   }
-  if (!is_non_overlapping_and_dense(a->sizes, a->strides) || !is_non_overlapping_and_dense(b->sizes, b->strides)) return false;
+  if (!is_non_overlapping_and_dense(a->sizes, a->strides) || !is_non_overlapping_and_dense(b->sizes, b->strides))
+    return Overlap::None;
   const Bytes x = byte_range(a, base_a), y = byte_range(b, base_b);
-  if (x.end <= y.begin || y.end <= x.begin) return false;
-  return !(x.begin == y.begin && x.end == y.end && a->strides == b->strides);
+  if (x.end <= y.begin || y.end <= x.begin) return Overlap::None;
+  return x.begin == y.begin && x.end == y.end && a->strides == b->strides ? Overlap::Full : Overlap::Partial;
 }
 
 }  // namespace
 
-void check_inplace_overlap(const OpCall& call) {
+void check_inplace_overlap(const OpCall& call, bool allow_full) {
   const TensorImpl* self = call.in[0];
   if (writes_twice(self) && !SINTER_MUTANT(write_to_expanded_allowed))
     fail<ValueError>(call,
                      "unsupported operation: more than one element of the written-to tensor refers to a single memory "
                      "location. Please clone() the tensor before performing the operation.");
-  for (int i = 1; i < call.n_in; ++i)
-    if (call.in[i] && !SINTER_MUTANT(partly_overlapping_write_allowed) && overlap_partly(self, call.in[i]))
+  for (int i = 1; i < call.n_in; ++i) {
+    const Overlap overlap = call.in[i] ? overlap_of(self, call.in[i]) : Overlap::None;
+    if ((overlap == Overlap::Partial && !SINTER_MUTANT(partly_overlapping_write_allowed)) ||
+        (overlap == Overlap::Full && !allow_full && !SINTER_MUTANT(write_over_own_source_allowed)))
       fail<ValueError>(call,
                        "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
                        "single memory location. Please clone() the tensor before performing the operation.");
+  }
 }
 
 }  // namespace sinter

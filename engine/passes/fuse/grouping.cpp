@@ -173,9 +173,7 @@ class Grouping {
     if ((has_duplicates(map) && !SINTER_MUTANT(two_dims_at_one_place)) || !covers(to, map)) return false;
     if (to.mode == LoopMode::Column && is_full(to, map))
       for (ValueId operand : n.in)
-        if (group_of_operand(operand) == g && !SINTER_MUTANT(column_sum_read_too_early) &&
-            after_reduction(g, base_of(graph_, operand)))
-          return false;
+        if (group_of_operand(operand) == g && after_reduction(g, base_of(graph_, operand))) return false;
     out.map = map;
     return true;
   }

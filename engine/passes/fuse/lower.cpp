@@ -281,7 +281,7 @@ class Lowering {
   // -- the space becomes the spec's dimensions
 
   bool mergeable(int a, int b) const {
-    if (((iota_dims_ >> a & 1) || (iota_dims_ >> b & 1)) && !SINTER_MUTANT(counted_dims_joined)) return false;
+    if ((iota_dims_ >> a & 1) || (iota_dims_ >> b & 1)) return false;
     return std::all_of(args_.begin(), args_.end(), [&](const Argument& x) {
       return x.strides[a] == x.strides[b] * sizes_[b] || SINTER_MUTANT(dims_joined_for_all);
     });
@@ -328,7 +328,7 @@ class Lowering {
     std::stable_sort(kept.begin(), kept.end(), [&](int a, int b) { return order.strides[a] > order.strides[b]; });
     collapse(kept);
     collapse(reduced);
-    if (reduced.size() > 1) return false;
+    if (reduced.size() > 1 && !SINTER_MUTANT(split_reduction_fused)) return false;
     std::vector<int> dims = kept;
     if (mode == LoopMode::Row) dims.push_back(reduced[0]);
     if (mode == LoopMode::Column) dims.insert(dims.end() - 1, reduced[0]);
