@@ -116,7 +116,8 @@ bool jit_available() {
   return false;
 }
 
-std::shared_ptr<const Kernel> get_kernel(const LoopSpec& spec) {
+std::shared_ptr<const Kernel> get_kernel(const LoopSpec& spec, NoKernel* why) {
+  if (why != nullptr) *why = NoKernel::Refused;
   if (!jit_available()) return nullptr;
   Cache& c = cache();
   const std::lock_guard lock(c.mutex);

@@ -34,7 +34,9 @@ class Kernel {
 
 /// Finds or emits the kernel for `spec` under the current ISA cap. Null when executable memory is refused, the cap is
 /// `none`, or the spec cannot be emitted (the caller runs eager kernels then). Thread-safe; equal specs share code.
-std::shared_ptr<const Kernel> get_kernel(const LoopSpec& spec);
+/// `why` (may be null) tells why there is none.
+enum class NoKernel { None, CodeMemoryFull, Refused, NotEmittable };
+std::shared_ptr<const Kernel> get_kernel(const LoopSpec& spec, NoKernel* why = nullptr);
 
 /// Disassembly, one instruction per line, grouped by node; `note(node)` gives the comment of a group (may be empty).
 std::string disassemble(const Kernel& kernel, const std::vector<std::string>& node_notes);

@@ -51,25 +51,34 @@ template <int n>
   return current_context()->hand_out_tracked(e, {.op = op, .flags = flags, .n_in = n, .in = in, .attr = attr, .loc = loc});
 }
 
-/// call1, call2 and call3: the plain match, then inputs and autograd nodes, else the long way.
+/// The event at the cursor is this call: its result. Undefined: it is not, nothing was done.
 template <int n>
-inline Tensor short_call(Op op, TensorImpl* const* in, uint64_t attr, Loc loc, uint8_t flags) {
-  Context* f = current_context();
-  if (f == nullptr) return long_call<n>(op, flags, in, attr, loc);
+inline Tensor short_replay(Context* f, Op op, TensorImpl* const* in, uint64_t attr, Loc loc, uint8_t flags) {
+  const Context::Inside inside(*f);
   Event* e = f->cursor;
   const uint64_t differ = e->key ^ event_key::make(op, flags, n, ambient::word);
   if (differ == 0 && e->attr == attr && same_operands<n>(f, e, in)) [[likely]]
     return f->hand_out(e);
-  if ((differ & ~event_key::kEventBits) != 0 || e->attr != attr) return long_call<n>(op, flags, in, attr, loc);
+  if ((differ & ~event_key::kEventBits) != 0 || e->attr != attr) return {};
   const uint64_t care = differ & ~event_key::kTracked;
-  if (care == kGuarded ? !f->bind_inputs(*e, in, n) : (care != 0 && care != kView) || !same_operands<n>(f, e, in))
-    return long_call<n>(op, flags, in, attr, loc);
+  if (care == kGuarded ? !f->bind_inputs(*e, in, n) : (care != 0 && care != kView) || !same_operands<n>(f, e, in)) return {};
   Tensor result = differ & event_key::kTracked ? tracked_call<n>(e, op, flags, in, attr, loc)
                   : care == kView              ? f->hand_out_view(e, in[0])
                                                : f->hand_out(e);
   if (f->close_is_due()) [[unlikely]]
     f->close_now(loc);
   return result;
+}
+
+/// call1, call2 and call3: the plain match, then inputs and autograd nodes, else the long way.
+template <int n>
+inline Tensor short_call(Op op, TensorImpl* const* in, uint64_t attr, Loc loc, uint8_t flags) {
+  if (Context* f = current_context()) {
+    Tensor result = short_replay<n>(f, op, in, attr, loc, flags);
+    if (result.defined()) [[likely]]
+      return result;
+  }
+  return long_call<n>(op, flags, in, attr, loc);
 }
 }  // namespace
 
@@ -93,13 +102,17 @@ Tensor call1s(Op op, const Tensor& a, Scalar s, uint64_t attr, Loc loc, uint8_t 
   const OpCall c{.op = op, .flags = flags, .n_scalars = 1, .n_in = 1, .in = in, .attr = attr, .scalars = {s}, .loc = loc};
   Context* f = current_context();
   if (f == nullptr) return eager_call(c);
-  Event* e = f->cursor;
-  const uint64_t key = event_key::make(op, flags, 1, ambient::word) | event_key::scalar_code(s.type()) << event_key::kScalarShift;
-  const uint64_t differ = e->key ^ key;
-  if ((differ & ~event_key::kTracked) == 0 && e->attr == attr && f->slots[e->in[0]] == a.impl() &&
-      e->first_scalar < f->scalar_capacity()) [[likely]] {
-    f->scalars[e->first_scalar] = s;
-    return differ == 0 ? f->hand_out(e) : f->hand_out_tracked(e, c);
+  {
+    const Context::Inside inside(*f);
+    Event* e = f->cursor;
+    const uint64_t key = event_key::make(op, flags, 1, ambient::word) | event_key::scalar_code(s.type())
+                                                                            << event_key::kScalarShift;
+    const uint64_t differ = e->key ^ key;
+    if ((differ & ~event_key::kTracked) == 0 && e->attr == attr && f->slots[e->in[0]] == a.impl() &&
+        e->first_scalar < f->scalar_capacity()) [[likely]] {
+      f->scalars[e->first_scalar] = s;
+      return differ == 0 ? f->hand_out(e) : f->hand_out_tracked(e, c);
+    }
   }
   return f->call(c);
 }

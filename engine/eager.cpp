@@ -58,6 +58,7 @@ Tensor run_eager(const OpCall& call) {
   const TensorMeta meta = infer(call, default_dtype());
   if (is_view(call.op)) {
     TensorImpl* base = call.in[0];
+    if (base->storage->is_pending()) (void)base->storage->bytes(call.loc);  // that frame counts only the views it made
     base->storage->retain();
     return Tensor::adopt(new TensorImpl(meta.dtype, meta.sizes, meta.strides, meta.offset, base->storage));
   }

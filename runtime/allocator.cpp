@@ -75,7 +75,48 @@ struct SmallCache {
 };
 thread_local SmallCache t_small;
 
+/// A few large blocks of this thread's: compiled calls that repeat find theirs without the lock of the process.
+struct LargeOfThread {
+  static constexpr int kBlocks = 8;
+  static constexpr size_t kMostBytes = size_t{64} << 20;
+  struct {
+    void* p;
+    size_t rounded;
+  } blocks[kBlocks] = {};
+  size_t bytes = 0;
+  bool closed = false;
+  ~LargeOfThread() {
+    closed = true;
+    clear();
+  }
+  void* take(size_t rounded) {
+    for (auto& b : blocks)
+      if (b.rounded == rounded) {
+        bytes -= rounded;
+        b.rounded = 0;
+        return std::exchange(b.p, nullptr);
+      }
+    return nullptr;
+  }
+  bool give(void* p, size_t rounded) {
+    if (closed || bytes + rounded > kMostBytes) return false;
+    for (auto& b : blocks)
+      if (b.p == nullptr) {
+        b = {p, rounded};
+        bytes += rounded;
+        return true;
+      }
+    return false;
+  }
+  void clear() {
+    for (auto& b : blocks) std::free(std::exchange(b.p, nullptr)), b.rounded = 0;
+    bytes = 0;
+  }
+};
+thread_local LargeOfThread t_large;
+
 void* allocate_large(size_t rounded, int cls) {
+  if (void* p = t_large.take(rounded)) return p;
   LargeCache& cache = large_cache();
   {
     std::lock_guard lock(cache.mutex);
@@ -136,6 +177,7 @@ void free_bytes(void* p, size_t nbytes) noexcept {
       return;
     }
   } else {
+    if (t_large.give(p, rounded)) return;
     LargeCache& cache = large_cache();
     std::lock_guard lock(cache.mutex);
     if (cache.bytes + rounded <= kMostCachedLarge) {
@@ -152,6 +194,7 @@ void free_bytes(void* p, size_t nbytes) noexcept {
 
 void release_cached_memory() {
   t_small.clear();
+  t_large.clear();
   LargeCache& cache = large_cache();
   std::lock_guard lock(cache.mutex);
   for (auto& list : cache.lists) {

@@ -12,7 +12,8 @@ void free_bytes(void* p, size_t nbytes) noexcept;
 /// Returns cached blocks to the system.
 void release_cached_memory();
 
-/// Bytes of large blocks kept for reuse by the process; bytes allocated by this thread since it started.
+/// Bytes of large blocks kept for reuse by the process (each thread keeps a few more of its own); bytes allocated by this thread
+/// since it started.
 struct MemoryStats {
   int64_t bytes_cached, thread_bytes_allocated;
 };

@@ -8,15 +8,16 @@ class Storage;
 
 /// Implemented by engine/frame. A storage that is pending names the frame that holds its newest value.
 class FrameBase {
- public:
-  /// Closes the region so that `storage` has its bytes. Throws ForeignThreadError from any other thread.
-  virtual void materialise(Storage& storage, Loc loc) = 0;
-
  protected:
+  FrameBase() = default;
   ~FrameBase() = default;
 };
 
 /// The open frame of this thread, or null: operators run eager then.
 extern constinit thread_local FrameBase* current_frame __attribute__((tls_model("initial-exec")));
+
+/// Set by the engine: closes the region in which `storage` is pending, whichever thread it belongs to. The frame may end at any
+/// moment, so only the engine, which knows the frames that exist, follows the pointer.
+extern void (*settle_pending)(Storage& storage, Loc loc);
 
 }  // namespace sinter

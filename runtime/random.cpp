@@ -1,21 +1,17 @@
 #include "random.h"
-#include <mutex>
+#include <atomic>
 #include "mutants.h"
 
 namespace sinter {
 
 namespace {
 
+// Two words without a lock: threads that draw must not wait for each other.
 struct State {
-  std::mutex mutex;
-  uint64_t seed = 67280421310721;  // LibTorch's default seed
-  uint64_t counter = 0;
+  std::atomic<uint64_t> seed{67280421310721};  // LibTorch's default seed
+  std::atomic<uint64_t> counter{0};
 };
-
-State& state() {
-  static State s;
-  return s;
-}
+constinit State state;
 
 }  // namespace
 
@@ -25,28 +21,15 @@ Generator& Generator::get_default() {
 }
 
 void Generator::set_seed(uint64_t seed) { set_state(seed, 0); }
-
-uint64_t Generator::seed() const {
-  const std::lock_guard lock(state().mutex);
-  return state().seed;
-}
-
-uint64_t Generator::counter() const {
-  const std::lock_guard lock(state().mutex);
-  return state().counter;
-}
-
+uint64_t Generator::seed() const { return state.seed.load(std::memory_order_relaxed); }
+uint64_t Generator::counter() const { return state.counter.load(std::memory_order_relaxed); }
 uint64_t Generator::reserve(uint64_t n) {
-  const std::lock_guard lock(state().mutex);
-  const uint64_t first = state().counter;
-  if (!SINTER_MUTANT(random_counters_not_reserved)) state().counter += n;
-  return first;
+  return state.counter.fetch_add(SINTER_MUTANT(random_counters_not_reserved) ? 0 : n, std::memory_order_relaxed);
 }
 
 void Generator::set_state(uint64_t seed, uint64_t counter) {
-  const std::lock_guard lock(state().mutex);
-  state().seed = seed;
-  state().counter = counter;
+  state.seed.store(seed, std::memory_order_relaxed);
+  state.counter.store(counter, std::memory_order_relaxed);
 }
 
 void manual_seed(uint64_t seed) { Generator::get_default().set_seed(seed); }

@@ -7,6 +7,7 @@
 namespace sinter {
 
 constinit thread_local FrameBase* current_frame = nullptr;
+void (*settle_pending)(Storage&, Loc) = nullptr;
 
 namespace {
 using StorageCache = ObjectCache<Storage, sizeof(Storage)>;
@@ -29,7 +30,7 @@ Storage* Storage::borrow(void* data, size_t nbytes, std::function<void(void*)> d
   Storage* s = new Storage();
   s->data = data;
   s->nbytes = nbytes;
-  s->flags = kBorrowed;
+  s->set(kBorrowed);
   if (deleter) s->deleter_ = new std::function<void(void*)>(std::move(deleter));
   return s;
 }
@@ -40,15 +41,14 @@ void Storage::acquire_bytes(size_t n) {
 }
 
 void Storage::release_bytes() noexcept {
-  if (data != nullptr && (!(flags & kBorrowed) || SINTER_MUTANT(borrowed_memory_is_freed))) free_bytes(data, nbytes);
+  if (data != nullptr && (!has(kBorrowed) || SINTER_MUTANT(borrowed_memory_is_freed))) free_bytes(data, nbytes);
   data = nullptr;
   nbytes = 0;
 }
 
 void Storage::settle(Loc loc) {
-  if (FrameBase* f = pending_in.load(std::memory_order_acquire); f != nullptr && !SINTER_MUTANT(pending_value_is_read))
-    f->materialise(*this, loc);
-  if ((flags & kFailed) && !SINTER_MUTANT(failed_value_is_read))
+  if (is_pending() && !SINTER_MUTANT(pending_value_is_read)) settle_pending(*this, loc);
+  if (has(kFailed) && !SINTER_MUTANT(failed_value_is_read))
     raise<FailedRegionError>("this tensor is the result of a compiled region that failed; its value does not exist ({}:{})",
                              loc.file, loc.line);
 }

@@ -36,11 +36,14 @@ class Storage {
 
   /// The address, bringing a pending value into being first.
   void* bytes(Loc loc = {}) {
-    if (FrameBase* f = pending_in.load(std::memory_order_relaxed); f != nullptr || (flags & kFailed)) [[unlikely]]
+    if (is_pending() || has(kFailed)) [[unlikely]]
       settle(loc);
     return data;
   }
-  bool is_pending() const { return pending_in.load(std::memory_order_relaxed) != nullptr; }
+  // Acquire: another thread may have brought the bytes into being.
+  bool is_pending() const { return pending_in.load(std::memory_order_acquire) != nullptr; }
+  bool has(Flag f) const { return flags.load(std::memory_order_relaxed) & f; }
+  void set(Flag f) { flags.fetch_or(f, std::memory_order_relaxed); }
 
   void* data = nullptr;
   size_t nbytes = 0;
@@ -49,10 +52,10 @@ class Storage {
   std::atomic<uint32_t> version{0};
   /// Bumped by every write to the bytes; the frame compares it between binding and close.
   std::atomic<uint32_t> writes{0};
-  uint8_t flags = 0;
+  std::atomic<uint8_t> flags{0};
   /// Serial of the frame in which an operator touching this storage ends its region at once: memory borrowed inside
   /// the frame (a local array may die before the frame) or exposed by a mutable pointer.
-  uint32_t immediate_in_frame = 0;
+  std::atomic<uint32_t> immediate_in_frame{0};
 
   static void* operator new(size_t n);
   static void operator delete(void* p);

@@ -87,7 +87,9 @@ inline void TensorImpl::release() {
       return;
     }
   }
-  if (static_cast<uint32_t>(head.fetch_sub(1, std::memory_order_acq_rel)) == 1) dispose(this);
+  const uint64_t before = head.fetch_sub(1, std::memory_order_acq_rel);
+  // The last handle to another thread's pooled tensor: its pool finds the count at 0, and may free it from here on.
+  if (static_cast<uint32_t>(before) == 1 && !(before & head::kPooled)) dispose(this);
 }
 
 }  // namespace sinter

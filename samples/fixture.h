@@ -16,7 +16,7 @@ using sinter::Tensor;
 
 /// samples/data beside this file, or `argv1` when given.
 inline std::filesystem::path data_folder(const char* argv1 = nullptr) {
-  return argv1 ? std::filesystem::path(argv1) : std::filesystem::path(__FILE__).parent_path() / "data";
+  return argv1 ? std::filesystem::path(argv1) : std::filesystem::path(SINTER_SAMPLE_DATA);
 }
 
 class Fixture {

@@ -71,7 +71,7 @@ struct Problem {
 };
 
 nlohmann::json expectations() {
-  std::ifstream in(std::filesystem::path(__FILE__).parent_path() / "data" / "optim.json");
+  std::ifstream in(std::filesystem::path(SINTER_TEST_DATA) / "optim.json");
   REQUIRE(in);
   return nlohmann::json::parse(in);
 }

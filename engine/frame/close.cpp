@@ -5,15 +5,14 @@
 #include "../../runtime/allocator.h"
 #include "../../runtime/env.h"
 #include "../../runtime/log.h"
-#include "compiled_state.h"
 #include "context.h"
 #include "interpret.h"
 #include "region_builder.h"
+#include "registry.h"
 #include "report.h"
 
 namespace sinter {
 
-std::atomic<int64_t> accumulated_variants{0};
 constinit thread_local std::vector<CloseRecord>* Context::listener = nullptr;
 constinit thread_local int HiddenFrame::depth = 0;
 
@@ -28,7 +27,13 @@ class RegionRunner {
     held_.clear();
     const Leaf::PooledSlot* p = leaf_.pooled.data();
     for (int32_t i = 0; i < static_cast<int32_t>(leaf_.pooled.size()); ++i, ++p) {
-      if (c_.slots[p->slot]->count() == 0) continue;
+      TensorImpl* t = c_.slots[p->slot];
+      const uint64_t h = t->head.load(std::memory_order_acquire);
+      if (static_cast<uint32_t>(h) == 0) {
+        // Another thread dropped the last handle: what the result kept alive through autograd is the owner's to drop.
+        if ((h & head::kAutograd) && current_pool_is_own(t)) dispose(t);
+        continue;
+      }
       held_.push_back(i);
       if (p->root_index >= 0) live_[static_cast<size_t>(p->root_index) / 64] |= 1ull << (p->root_index % 64);
     }
@@ -39,14 +44,20 @@ class RegionRunner {
 
   const ProgramEntry* covering() const {
     for (const ProgramEntry* e = leaf_.programs.load(std::memory_order_acquire); e != nullptr; e = e->next)
-      if (covers(*e)) return e;
+      if (covers(*e) && e->usable()) return e;
     return nullptr;
   }
 
-  /// Runs `entry`'s program, or the events by the interpreter when it has none (or entry is null).
-  void run(const ProgramEntry* entry);
-  /// Live results become plain tensors; the others keep their place in the pool. `failed`: their bytes never came.
-  void give_away(bool failed);
+  /// Runs the events by the interpreter / `entry`'s program, which the context holds.
+  void interpret_events();
+  void run(const ProgramEntry& entry, const Program& program);
+  /// Live results and written inputs have their bytes (`failed`: will never have them).
+  void publish(bool failed);
+  /// Live results become plain tensors; the others keep their place in the pool. On the owner's thread only: its handles
+  /// count without locked instructions.
+  void give_away();
+  /// Autograd state of results whose last handle another thread dropped.
+  void drop_orphaned_autograd();
   const std::vector<uint64_t>& live() const { return live_; }
   std::vector<int64_t> sizes_key() const;
   void check_inputs_unwritten() const;
@@ -57,6 +68,7 @@ class RegionRunner {
       if (live_[i] & ~e.live[i]) return false;
     return !leaf_.dynamic || e.sizes_key == sizes_key();
   }
+  static bool current_pool_is_own(const TensorImpl* t) { return t->pool == this_thread_pool; }
   void release(const Leaf::PooledSlot& p);
   void renew_storages();
   void run_interpreter();
@@ -101,14 +113,14 @@ void RegionRunner::run_interpreter() {
   }
 }
 
-void RegionRunner::run(const ProgramEntry* entry) {
-  if (entry == nullptr || entry->program == nullptr) {
-    c_.owner().interpreted.fetch_add(1, std::memory_order_relaxed);
-    run_interpreter();
-    for (const Leaf::PooledSlot& p : leaf_.pooled)
-      if (!p.view && !is_live(p.root_index)) c_.slots[p.slot]->storage->release_bytes();
-    return;
-  }
+void RegionRunner::interpret_events() {
+  Context::count(c_.counters.interpreted);
+  run_interpreter();
+  for (const Leaf::PooledSlot& p : leaf_.pooled)
+    if (!p.view && !is_live(p.root_index)) c_.slots[p.slot]->storage->release_bytes();
+}
+
+void RegionRunner::run(const ProgramEntry& entry, const Program& program) {
   constexpr size_t kFew = 64;
   void* few_inputs[kFew];
   Storage* few_outputs[kFew];
@@ -117,15 +129,15 @@ void RegionRunner::run(const ProgramEntry* entry) {
   void** inputs = few_inputs;
   Storage** outputs = few_outputs;
   if (leaf_.inputs.size() > kFew) many_inputs.resize(leaf_.inputs.size()), inputs = many_inputs.data();
-  if (entry->live_roots.size() > kFew) many_outputs.resize(entry->live_roots.size()), outputs = many_outputs.data();
+  if (entry.live_roots.size() > kFew) many_outputs.resize(entry.live_roots.size()), outputs = many_outputs.data();
   for (size_t i = 0; i < leaf_.inputs.size(); ++i) {
     TensorImpl* t = c_.slots[leaf_.inputs[i]];
     inputs[i] = static_cast<char*>(t->storage->data) + t->offset * static_cast<int64_t>(element_size(t->dtype()));
   }
-  for (size_t i = 0; i < entry->live_roots.size(); ++i)
-    outputs[i] = c_.slots[leaf_.roots[static_cast<size_t>(entry->live_roots[i])]]->storage;
-  entry->program->run({inputs, c_.scalars, outputs});
-  for (int32_t r : entry->live_roots)  // the program made it for an earlier live set; nobody wants it now
+  for (size_t i = 0; i < entry.live_roots.size(); ++i)
+    outputs[i] = c_.slots[leaf_.roots[static_cast<size_t>(entry.live_roots[i])]]->storage;
+  program.run({inputs, c_.scalars, outputs});
+  for (int32_t r : entry.live_roots)  // the program made it for an earlier live set; nobody wants it now
     if (!is_live(r)) c_.slots[leaf_.roots[static_cast<size_t>(r)]]->storage->release_bytes();
 }
 
@@ -138,20 +150,32 @@ void RegionRunner::release(const Leaf::PooledSlot& p) {
   if (static_cast<uint32_t>(before) == 0) {
     if (p.view) t->storage->release();
     t->head.fetch_or(head::kPooled, std::memory_order_relaxed);
+    if (before & head::kAutograd) dispose(t);
     return;
   }
   c_.pooled[p.event->id] = nullptr;
 }
 
-void RegionRunner::give_away(bool failed) {
+void RegionRunner::publish(bool failed) {
   for (Storage* s : c_.written_inputs_) s->pending_in.store(nullptr, std::memory_order_release);
   for (int32_t index : held_) {
     const Leaf::PooledSlot& p = leaf_.pooled[static_cast<size_t>(index)];
     if (p.root_index < 0) continue;  // a view of an input
     Storage* s = c_.slots[p.slot]->storage;
+    if (failed) s->set(Storage::kFailed);
     s->pending_in.store(nullptr, std::memory_order_release);
-    if (failed) s->flags |= Storage::kFailed;
   }
+}
+
+void RegionRunner::drop_orphaned_autograd() {
+  for (const Leaf::PooledSlot& p : leaf_.pooled) {
+    TensorImpl* t = c_.slots[p.slot];
+    const uint64_t h = t->head.load(std::memory_order_acquire);
+    if (static_cast<uint32_t>(h) == 0 && (h & head::kPooled) && (h & head::kAutograd)) dispose(t);
+  }
+}
+
+void RegionRunner::give_away() {
   for (Storage* s : c_.dirty_pooled_)  // those that stay in the pool
     if (s->is_pending()) s->version.store(0, std::memory_order_relaxed), s->writes.store(0, std::memory_order_relaxed);
   for (int32_t index : held_)  // views first: they take their references while the base still has the storage
@@ -159,6 +183,7 @@ void RegionRunner::give_away(bool failed) {
   for (int32_t index : held_)
     if (!leaf_.pooled[static_cast<size_t>(index)].view) release(leaf_.pooled[static_cast<size_t>(index)]);
   renew_storages();
+  c_.dirty_pooled_.clear();
 }
 
 /// Where only views of a result live on, they keep its storage and the pool gets a fresh one.
@@ -175,17 +200,15 @@ void RegionRunner::renew_storages() {
 
 // -- Context
 
-void Context::materialise(Storage& storage, Loc loc) {
-  if (current_frame != this)
-    raise<ForeignThreadError>(
-        "a value was read that is pending in another thread's compiled call; finish that call first ({}:{})", loc.file, loc.line);
-  (void)storage;
-  close(Break::value_read, loc);
+void Context::value_read() {
+  if (!eager_until_break_) return;
+  const Inside inside(*this);
+  resume();
 }
 
 void Context::mutable_pointer(TensorImpl* t, Loc loc) {
   close(Break::data_pointer, loc);
-  t->storage->immediate_in_frame = serial_;
+  t->storage->immediate_in_frame.store(serial_, std::memory_order_relaxed);
 }
 
 void Context::resume() {
@@ -194,8 +217,19 @@ void Context::resume() {
 }
 
 void Context::close(Break reason, Loc loc) {
+  {
+    const Inside inside(*this);
+    close_region(reason, loc);
+  }
+  // Buried inputs run their deleters, user code: outside.
+  if (!safepoint_.inside()) graves.empty(*this);
+}
+
+/// By the owner, or by a visitor while the owner is outside.
+void Context::close_region(Break reason, Loc loc) {
   if (eager_until_break_) return reason == Break::frame_end || reason == Break::recompile_limit ? void() : resume();
   if (last == nullptr) return;
+  const bool visited = is_open_ && current_frame != this;
   if (loc.line == 0) loc = last->info->loc;  // an exception, the frame's end: after this operator
   if (!recording_.empty()) {
     last = tries_->merge(recording_base_, recording_, [&](Event* draft, Event* existing) {
@@ -208,6 +242,7 @@ void Context::close(Break reason, Loc loc) {
   if (aliases_.size() > 1)
     std::sort(aliases_.begin(), aliases_.end(), [](const auto& a, const auto& b) { return a.slot < b.slot; });
   Leaf* leaf = tries_->leaf_of(last, aliases_, reason, loc, made);
+  std::vector<CloseRecord>* const records = current_listener();
   const HiddenFrame hidden;
   RegionRunner runner(*this, *leaf);
   runner.find_live();
@@ -215,30 +250,55 @@ void Context::close(Break reason, Loc loc) {
   CloseRecord record{reason, loc, leaf->number, static_cast<int32_t>(leaf->path.size()), false, false, {}};
   std::exception_ptr failure;
   try {
-    if (!runner.is_dead()) runner.check_inputs_unwritten();
-    const ProgramEntry* entry = runner.covering();
-    if (entry == nullptr && reason != Break::recompile_limit) {  // at the limit the prefix is interpreted, nothing new is kept
-      bool compiled_now = false;
-      entry = obtain_program(*this, *leaf, runner.live(), runner.sizes_key(), made, compiled_now);
-      record.compiled_now = compiled_now;
-    } else if (entry != nullptr) {
-      owner_->replays.fetch_add(1, std::memory_order_relaxed);
-    }
-    record.interpreted = entry == nullptr || entry->program == nullptr;
-    if (listener != nullptr) record.live_outs = name_live_outs(*leaf, runner.live());
-    if (!runner.is_dead()) runner.run(entry);
+    execute(runner, *leaf, reason, made, record);
+    if (records != nullptr) record.live_outs = name_live_outs(*leaf, runner.live());
   } catch (...) { failure = std::current_exception(); }
   const bool first_of_its_kind = (made || reason != leaf->reason) && reason != Break::frame_end;
   if (first_of_its_kind && log_enabled(LogTopic::Breaks)) [[unlikely]]  // where() formats
     log(LogTopic::Breaks, "graph break in {} at {}: {} ({}). The region before it has {} operators. {}", owner_->where(),
         place(loc), break_info(reason).text, break_info(reason).name, leaf->path.size(), break_info(reason).hint);
-  if (listener != nullptr) listener->push_back(std::move(record));
-  runner.give_away(failure != nullptr);
+  if (records != nullptr) records->push_back(std::move(record));
+  runner.publish(failure != nullptr);
+  if (visited) visited_leaf_ = leaf;
+  else runner.give_away();
   reset_region(leaf);
   if (failure) std::rethrow_exception(failure);
   if (owner_->options.fullgraph && reason != Break::frame_end && reason != Break::exception)
     raise<GraphBreakError>("{} is compiled with fullgraph, but there is a graph break at {}:{}: {}. {}", owner_->where(),
                            loc.file, loc.line, break_info(reason).text, break_info(reason).hint);
+}
+
+/// What a visitor's close left to the owner.
+void Context::give_away_visited() {
+  const HiddenFrame hidden;
+  RegionRunner runner(*this, *std::exchange(visited_leaf_, nullptr));
+  runner.give_away();
+  runner.drop_orphaned_autograd();
+}
+
+/// The region's effects: its program found or compiled, and run.
+void Context::execute(RegionRunner& runner, Leaf& leaf, Break reason, bool made, CloseRecord& record) {
+  if (!runner.is_dead()) runner.check_inputs_unwritten();
+  for (;;) {
+    const ProgramEntry* entry = runner.covering();
+    if (entry != nullptr) {
+      count(counters.replays);
+    } else if (reason != Break::recompile_limit) {  // at the limit the prefix is interpreted, nothing new is kept
+      entry = obtain_program(*this, leaf, runner.live(), runner.sizes_key(), made, record.compiled_now);
+      made = false;
+      if (entry != nullptr && !record.compiled_now) count(counters.replays);  // another thread compiled it meanwhile
+    }
+    record.interpreted = entry == nullptr || entry->interpreted;
+    if (runner.is_dead()) return;
+    if (record.interpreted) return runner.interpret_events();
+    struct Held {
+      RunningProgram& running;
+      const Program* program;
+      ~Held() { running.release(); }
+    } held{running_, running_.hold(entry->program)};
+    if (held.program != nullptr) return runner.run(*entry, *held.program);
+    // Evicted between finding and holding it.
+  }
 }
 
 void Context::reset_region(Leaf* leaf) {
@@ -251,9 +311,10 @@ void Context::reset_region(Leaf* leaf) {
   bound_.clear();
   bound_impls_.clear();
   borrowed_inputs_.clear();
+  foreign_inputs_.clear();
   aliases_.clear();
   written_inputs_.clear();
-  dirty_pooled_.clear();
+  if (visited_leaf_ == nullptr) dirty_pooled_.clear();
   close_after_call_ = false;
   bytes_at_open_ = thread_allocated_bytes();
   if (leaf != nullptr && previous_leaf_ != nullptr &&
@@ -263,7 +324,6 @@ void Context::reset_region(Leaf* leaf) {
   previous_leaf_ = leaf;
   Event* hint = leaf != nullptr ? leaf->successor.load(std::memory_order_relaxed) : nullptr;
   cursor = hint != nullptr ? hint : &kNoEvent;
-  graves.empty(*this);
 }
 
 Region Context::region_of(const Leaf& leaf, const std::vector<uint64_t>& live) const {
@@ -276,25 +336,50 @@ void Context::reserve_pooled() {
   n_pooled = static_cast<int32_t>(pooled_table_.size());
 }
 
-Context::Context(std::shared_ptr<CompiledState> owner, std::shared_ptr<Tries> tries)
-    : owner_(std::move(owner)), tries_(std::move(tries)) {
+CompileStats Context::Counters::read() const {
+  const auto of = [](const std::atomic<int64_t>& c) { return c.load(std::memory_order_relaxed); };
+  return {of(regions_compiled), of(recompiles), of(replays), of(interpreted), of(eager_fallbacks)};
+}
+
+Context::Context(std::shared_ptr<CompiledState> owner, std::shared_ptr<Tries> tries, uint64_t generation)
+    : owner_(std::move(owner)), tries_(std::move(tries)), generation_(generation) {
   static thread_local TensorPool pool;
-  this_thread_pool = &pool;
+  thread_ = this_thread_pool = &pool;
+  settle_pending = &Context::settle;
+  bury_bound_tensor = &Graves::bury;
   cursor = &kNoEvent;
   reserve_slots(64);
   reserve_scalars(16);
-  Graves::enroll(this);
+  ContextRegistry::get().enroll(this);
 }
 
 Context::~Context() {
-  Graves::leave(this);
-  std::lock_guard lock(tries_->mutex);  // another thread may be recording; pooled storages run no deleters
-  for (size_t id = 0; id < pooled_table_.size(); ++id) {
-    TensorImpl* p = pooled_table_[id];
-    if (p == nullptr) continue;
-    if (!tries_->event(static_cast<int32_t>(id)).info->view) p->storage->release();  // views do not count while pooled
-    delete p;
+  ContextRegistry::get().leave(this);
+  graves.empty(*this);
+  free_pooled();
+  owner_->add_stats(counters.read(), generation_);
+}
+
+void Context::free_pooled() {
+  if (!tries_) return;
+  for (TensorImpl* p : pooled_table_)
+    if (p != nullptr && p->has(head::kAutograd)) dispose(p);  // another thread dropped its last handle
+  {
+    std::lock_guard lock(tries_->mutex);  // another thread may be recording; pooled storages run no deleters
+    for (size_t id = 0; id < pooled_table_.size(); ++id) {
+      TensorImpl* p = pooled_table_[id];
+      if (p == nullptr) continue;
+      if (!tries_->event(static_cast<int32_t>(id)).info->view) p->storage->release();  // views do not count while pooled
+      delete p;
+    }
   }
+  pooled_table_.clear();
+  pooled = nullptr;
+  n_pooled = 0;
+  cursor = &kNoEvent;
+  entry_hint_ = nullptr;
+  previous_leaf_ = nullptr;
+  tries_.reset();
 }
 
 namespace {
@@ -307,33 +392,48 @@ uint32_t next_serial() {
 }
 }  // namespace
 
-void Context::open() {
+bool Context::open() {
+  const Inside inside(*this);
+  if (!tries_) return false;
   serial_ = next_serial();
   graves.open();
-  ambient::word = (ambient::word & 0xffff) | (__builtin_ia32_stmxcsr() & 0xffc0) << ambient::kMxcsrShift;
+  mxcsr_ = __builtin_ia32_stmxcsr();
+  ambient::word = (ambient::word & 0xffff) | (mxcsr_ & 0xffc0) << ambient::kMxcsrShift;
   bytes_at_open_ = thread_allocated_bytes();
   if (entry_hint_ != nullptr) cursor = entry_hint_;
   previous_leaf_ = nullptr;
-  current_frame = this;
+  listener_at_open_ = listener;
+  is_open_ = true;
+  current_frame = open_here = this;
+  return true;
 }
 
 void Context::finish(Break reason, Loc loc) {
-  struct Out {
-    Context* self;
-    ~Out() {
-      if (!self->bound_impls_.empty() || self->eager_until_break_)
-        self->reset_region(nullptr);  // a call that threw while binding
-      self->eager_until_break_ = false;
-      ambient::word &= 0xffff;
+  struct Outside {
+    Context& self;
+    ~Outside() {
       {
         const HiddenFrame hidden;  // the deleters of buried inputs run now
-        self->graves.close(*self);
+        self.graves.close(self);
       }
-      current_frame = nullptr;
+      current_frame = open_here = nullptr;
     }
-  } out{this};
-  if (last != nullptr || eager_until_break_) close(reason, loc);
+  } outside{*this};
+  const Inside inside(*this);
+  struct Ended {
+    Context& self;
+    ~Ended() { self.end_frame(); }
+  } ended{*this};
+  if (last != nullptr || eager_until_break_) close_region(reason, loc);
   if (previous_leaf_ != nullptr) previous_leaf_ = nullptr, cursor = &kNoEvent;
+}
+
+void Context::end_frame() {
+  if (!bound_impls_.empty() || eager_until_break_) reset_region(nullptr);  // a call that threw while binding
+  eager_until_break_ = false;
+  ambient::word &= 0xffff;
+  is_open_ = false;
+  if (is_stale()) free_pooled();  // reset, or the Compiled has gone, while the frame was open
 }
 
 }  // namespace sinter

@@ -24,7 +24,7 @@ void set_stance(Stance stance);
 void set_stance(const std::string& stance);
 Stance stance();
 
-/// Counters of one Compiled since it was made or reset.
+/// Counters of one Compiled since it was made or reset; of all threads.
 struct CompileStats {
   int64_t regions_compiled = 0;  // programs compiled
   int64_t recompiles = 0;        // of these, not the first at their entry
@@ -40,7 +40,7 @@ class CompiledState : public std::enable_shared_from_this<CompiledState> {
   std::shared_ptr<Tries> tries() const;
   /// Forgets everything recorded; frames that are open finish with what they have.
   void reset();
-  /// The last Compiled is gone: contexts are dropped by their threads.
+  /// The last Compiled is gone: everything recorded is freed, in the contexts of all threads.
   void retire();
   bool retired() const { return retired_.load(std::memory_order_relaxed); }
   uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
@@ -49,17 +49,16 @@ class CompiledState : public std::enable_shared_from_this<CompiledState> {
   const CompileOptions options;
   const Loc loc;
   const uint64_t id;  // never reused: contexts are found by it
-  std::atomic<int64_t> regions_compiled{0}, recompiles{0}, interpreted{0}, eager_fallbacks{0}, replays{0};
   CompileStats stats() const;
+  /// The counts of a context that is going away.
+  void add_stats(const CompileStats& s, uint64_t generation);
 
  private:
   mutable std::mutex mutex_;
   std::shared_ptr<Tries> tries_;
+  CompileStats past_;  // of contexts that are gone
   std::atomic<uint64_t> generation_{1};
   std::atomic<bool> retired_{false};
 };
-
-/// Variants compiled in the process, against SINTER_ACCUMULATED_RECOMPILE_LIMIT.
-extern std::atomic<int64_t> accumulated_variants;
 
 }  // namespace sinter

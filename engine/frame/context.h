@@ -6,13 +6,15 @@
 #include <utility>
 #include <vector>
 #include "../ambient.h"
+#include "../program/program_slot.h"
 #include "../tensor.h"
+#include "compiled_state.h"
 #include "graves.h"
-#include "trie.h"
+#include "safepoint.h"
 
 namespace sinter {
 
-class CompiledState;
+class RegionRunner;
 
 /// Tag of a thread: pooled tensors carry it, so that their thread may drop them without a locked instruction.
 struct TensorPool {};
@@ -69,7 +71,7 @@ class BoundStorages {
 
 class Context final : public FrameBase {
  public:
-  explicit Context(std::shared_ptr<CompiledState> owner, std::shared_ptr<Tries> tries);
+  Context(std::shared_ptr<CompiledState> owner, std::shared_ptr<Tries> tries, uint64_t generation);
   ~Context();
 
   // -- the replay path (replay.cpp); public because dispatch inlines its first compare
@@ -111,17 +113,46 @@ class Context final : public FrameBase {
   Tensor call(const OpCall& c);
 
   // -- frame
-  void open();
+  /// False: what it knew was forgotten (reset), another context is needed.
+  bool open();
   void finish(Break reason, Loc loc);  // frame_end or exception; the context is no longer current
   void close(Break reason, Loc loc);
-  void materialise(Storage& storage, Loc loc) override;
-  void value_read(Loc loc) {
-    if (eager_until_break_) resume();
-    (void)loc;
-  }
+  /// settle_pending: closes the region in which `storage` is pending, in this thread's frame or another's.
+  static void settle(Storage& storage, Loc loc);
+  /// Regions that fell back to eager are tried again where a value is read.
+  void value_read();
   void mutable_pointer(TensorImpl* t, Loc loc);
-  void borrowed_here(TensorImpl* t) { t->storage->immediate_in_frame = serial_; }
+  void borrowed_here(TensorImpl* t) { t->storage->immediate_in_frame.store(serial_, std::memory_order_relaxed); }
   Graves graves;  // inputs dropped while the region still reads them
+
+  // -- other threads
+  /// The owner is in the engine while one of these lives.
+  class Inside {
+   public:
+    explicit Inside(Context& c) : context_(c) {
+      if (c.safepoint_.enter()) [[unlikely]]
+        c.attend();
+    }
+    ~Inside() { context_.safepoint_.leave(); }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+
+   private:
+    Context& context_;
+  };
+  /// The context whose frame is open on this thread, also while the frame is hidden.
+  static constinit thread_local Context* open_here;
+  /// Frees everything recorded, if no frame is open; else the frame does so when it ends. Any thread.
+  void forget();
+  std::atomic<int> pins{0};  // ContextRegistry
+
+  /// Counters are added up by CompiledState::stats(): a counter shared by threads would be a line they fight for.
+  struct Counters {
+    std::atomic<int64_t> regions_compiled{0}, recompiles{0}, replays{0}, interpreted{0}, eager_fallbacks{0};
+    CompileStats read() const;
+  } counters;
+  static void count(std::atomic<int64_t>& c) { c.store(c.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
+  uint64_t generation() const { return generation_; }
 
   CompiledState& owner() const { return *owner_; }
   const std::string& miss_reason() const { return miss_reason_; }
@@ -129,13 +160,21 @@ class Context final : public FrameBase {
   Region region_of(const Leaf& leaf, const std::vector<uint64_t>& live) const;
   const std::shared_ptr<Tries>& tries() const { return tries_; }
   static constinit thread_local std::vector<CloseRecord>* listener;  // explain() on this thread
-  TensorImpl* const* arguments = nullptr;                            // the call's tensor arguments, for names in reasons
+  std::vector<CloseRecord>* current_listener() const { return current_frame == this ? listener : listener_at_open_; }
+  TensorImpl* const* arguments = nullptr;  // the call's tensor arguments, for names in reasons
   int n_arguments = 0;
   static Event kNoEvent;
+
+  /// What guards compare. Another thread's pooled tensor is an input like any other once it has its bytes.
+  static uint64_t guard_head(const TensorImpl* t) {
+    const uint64_t h = t->head.load(std::memory_order_relaxed) & (head::kGuardMask | head::kPooled);
+    return (h & head::kPooled) && t->pool != this_thread_pool ? h & ~head::kPooled : h;
+  }
 
  private:
   friend class RegionRunner;
   // replay.cpp
+  Tensor call_inside(const OpCall& c);
   bool matches(const Event& e, uint64_t key, const OpCall& c);
   bool guard_holds(const InputGuard& g, TensorImpl* t, const OpCall& c, int operand, const Event& e);
   Tensor commit(Event* e, const OpCall& c);
@@ -146,8 +185,8 @@ class Context final : public FrameBase {
   void bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* same);
   /// Neither pending elsewhere nor failed: what is, is refused where recording would begin, with eager's error.
   bool bindable(const TensorImpl* t) const {
-    const FrameBase* pending = t->storage->pending_in.load(std::memory_order_relaxed);
-    return (pending == nullptr || pending == this) && !(t->storage->flags & Storage::kFailed);
+    const FrameBase* pending = t->storage->pending_in.load(std::memory_order_acquire);
+    return (pending == nullptr || pending == this) && !t->storage->has(Storage::kFailed);
   }
   void note_aliases(TensorImpl* t, int32_t slot, BoundStorages::Entry* same_storage);
   TensorImpl* make_pooled(Event* e);
@@ -179,16 +218,31 @@ class Context final : public FrameBase {
   void grow_scalars(int32_t n);
   void reserve_pooled();
   // close.cpp
+  void close_region(Break reason, Loc loc);
+  void execute(RegionRunner& runner, Leaf& leaf, Break reason, bool made, CloseRecord& record);
+  void end_frame();
   void reset_region(Leaf* leaf);
   void resume();
+  // visit.cpp
+  void attend();
+  static void visit(Storage& storage, Loc loc);
+  bool settle_foreign(const OpCall& c);
+  void give_away_visited();
+  void free_pooled();
+  bool is_stale() const { return generation_ != owner_->generation(); }
 
+  Safepoint safepoint_;
   std::shared_ptr<CompiledState> owner_;
-  std::shared_ptr<Tries> tries_;
+  std::shared_ptr<Tries> tries_;  // null once forgotten
+  const uint64_t generation_;     // of the owner
+  const TensorPool* thread_ = nullptr;
+  RunningProgram running_;
   std::vector<TensorImpl*> slot_table_, pooled_table_;
   std::vector<Scalar> scalar_table_;
   BoundStorages bound_;
   std::vector<TensorImpl*> bound_impls_;      // by input number
   std::vector<TensorImpl*> borrowed_inputs_;  // those over foreign memory
+  std::vector<Tensor> foreign_inputs_;        // those from another thread's pool, which must not take them back
   std::vector<AliasRelation> aliases_;
   std::vector<Storage*> written_inputs_, dirty_pooled_;
   std::vector<int32_t> held_;             // of the region being closed; kept for its memory
@@ -205,6 +259,10 @@ class Context final : public FrameBase {
   Event* entry_hint_ = nullptr;
   int64_t bytes_at_open_ = 0;
   uint32_t serial_ = 0;
+  uint32_t mxcsr_ = 0x1f80;                               // of the owner, when the frame opened
+  std::vector<CloseRecord>* listener_at_open_ = nullptr;  // explain() of the owner
+  Leaf* visited_leaf_ = nullptr;                          // closed by a visitor; results are still to be given away
+  bool is_open_ = false;
   bool close_after_call_ = false;
   bool eager_until_break_ = false;
   int32_t slot_capacity_ = 0, scalar_capacity_ = 0;

@@ -32,9 +32,11 @@ void describe_leaf(const Leaf& leaf, const CompiledState& state, RegionExplanati
   }
   (void)state;
   r.compile_us = leaf.compile_us;
-  if (const ProgramEntry* entry = leaf.programs.load(std::memory_order_acquire); entry != nullptr && entry->program != nullptr) {
-    for (const ProgramStep& s : entry->program->steps()) r.kernels.push_back(s.name);
-    r.assembly = entry->program->assembly();
+  const ProgramEntry* entry = leaf.programs.load(std::memory_order_acquire);
+  if (entry == nullptr) return;
+  if (const std::shared_ptr<const Program> program = entry->program.share()) {
+    for (const ProgramStep& s : program->steps()) r.kernels.push_back(s.name);
+    r.assembly = program->assembly();
   }
 }
 }  // namespace

@@ -6,6 +6,7 @@
 #include "../../runtime/log.h"
 #include "compiled.h"
 #include "context.h"
+#include "registry.h"
 #include "report.h"
 
 namespace sinter {
@@ -47,7 +48,7 @@ struct Contexts {
     if (it == by_id.end() || it->second.generation != generation) {
       // A new context is rare: the moment to let go of those whose Compiled is gone.
       std::erase_if(by_id, [](const auto& e) { return e.second.state->retired(); });
-      Slot slot{std::make_unique<Context>(state, state->tries()), state, generation};
+      Slot slot{std::make_unique<Context>(state, state->tries(), generation), state, generation};
       it = by_id.insert_or_assign(state->id, std::move(slot)).first;
     }
     last_id = state->id;
@@ -78,10 +79,14 @@ std::shared_ptr<Tries> CompiledState::tries() const {
 
 void CompiledState::reset() {
   auto fresh = std::make_shared<Tries>();
-  std::lock_guard lock(mutex_);
-  tries_.swap(fresh);
-  generation_.fetch_add(1, std::memory_order_release);
-  for (auto* counter : {&regions_compiled, &recompiles, &interpreted, &eager_fallbacks, &replays}) counter->store(0);
+  const auto contexts = ContextRegistry::get().pin_all_of(*this);
+  {
+    std::lock_guard lock(mutex_);
+    tries_.swap(fresh);
+    past_ = {};
+    generation_.fetch_add(1, std::memory_order_release);
+  }
+  for (const ContextRegistry::Pin& pin : contexts) pin.context()->forget();
 }
 
 void CompiledState::retire() {
@@ -91,8 +96,31 @@ void CompiledState::retire() {
 
 std::string CompiledState::where() const { return fmt::format("{} ({})", options.name, place(loc)); }
 
+namespace {
+void add(CompileStats& to, const CompileStats& s) {
+  to.regions_compiled += s.regions_compiled;
+  to.recompiles += s.recompiles;
+  to.replays += s.replays;
+  to.interpreted += s.interpreted;
+  to.eager_fallbacks += s.eager_fallbacks;
+}
+}  // namespace
+
 CompileStats CompiledState::stats() const {
-  return {regions_compiled.load(), recompiles.load(), replays.load(), interpreted.load(), eager_fallbacks.load()};
+  CompileStats sum;
+  {
+    std::lock_guard lock(mutex_);
+    sum = past_;
+  }
+  ContextRegistry::get().for_each([&](const ContextRegistry::Entry& e) {
+    if (&e.context->owner() == this && e.context->generation() == generation()) add(sum, e.context->counters.read());
+  });
+  return sum;
+}
+
+void CompiledState::add_stats(const CompileStats& s, uint64_t of) {
+  std::lock_guard lock(mutex_);
+  if (of == generation_.load()) add(past_, s);
 }
 
 CompiledHandle::Retire::~Retire() {
@@ -119,10 +147,12 @@ FrameScope::FrameScope(const CompiledHandle& handle, TensorImpl* const* argument
   if (current_frame != nullptr || HiddenFrame::depth > 0 || g_stance.load(std::memory_order_relaxed) == Stance::ForceEager ||
       env().disable)
     return;
-  context_ = t_contexts.find(handle.shared());
-  context_->arguments = arguments;
-  context_->n_arguments = n;
-  context_->open();
+  Context* c = nullptr;
+  do c = t_contexts.find(handle.shared());
+  while (!c->open());  // forgotten since it was found
+  c->arguments = arguments;
+  c->n_arguments = n;
+  context_ = c;
 }
 
 FrameScope::~FrameScope() {
@@ -168,7 +198,6 @@ void reset() {
       if (auto s = weak.lock()) all.push_back(std::move(s));
   }
   for (auto& s : all) s->reset();
-  accumulated_variants.store(0);
   clear_program_cache();
 }
 
@@ -176,7 +205,8 @@ void frame_mutable_pointer(TensorImpl* t, Loc loc) {
   if (Context* c = current_context()) c->mutable_pointer(t, loc);
 }
 void frame_value_read(Loc loc) {
-  if (Context* c = current_context()) c->value_read(loc);
+  if (Context* c = current_context()) c->value_read();
+  (void)loc;
 }
 void frame_metadata_change(Loc loc) {
   if (Context* c = current_context()) c->close(Break::metadata_change, loc);

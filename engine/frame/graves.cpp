@@ -2,39 +2,11 @@
 #include <algorithm>
 #include <utility>
 #include "context.h"
+#include "registry.h"
 
 namespace sinter {
 
 std::atomic<uint64_t> Graves::now_{1};
-
-namespace {
-struct Registry {
-  std::mutex mutex;
-  std::vector<std::pair<Context*, const TensorPool*>> contexts;
-  std::atomic<bool> several_threads{false};  // never back to false: a thread that ended may have left handles elsewhere
-};
-Registry& registry() {
-  static auto* r = new Registry();
-  return *r;
-}
-}  // namespace
-
-void Graves::enroll(Context* c) {
-  Registry& r = registry();
-  std::lock_guard lock(r.mutex);
-  if (!r.contexts.empty() && r.contexts.front().second != this_thread_pool) r.several_threads = true;
-  r.contexts.emplace_back(c, this_thread_pool);
-  bury_bound_tensor = &Graves::bury;
-}
-
-void Graves::leave(Context* c) {
-  Registry& r = registry();
-  {
-    std::lock_guard lock(r.mutex);
-    std::erase_if(r.contexts, [&](const auto& e) { return e.first == c; });
-  }
-  c->graves.clear(*c);
-}
 
 void Graves::add(Grave g) {
   std::lock_guard lock(mutex_);
@@ -44,16 +16,16 @@ void Graves::add(Grave g) {
 }
 
 bool Graves::pass_on(Grave g, const Context* except) {
-  Registry& r = registry();
-  if (!r.several_threads.load(std::memory_order_relaxed)) return false;
-  std::lock_guard lock(r.mutex);
-  for (const auto& [c, pool] : r.contexts) {
-    const uint64_t opened = c->graves.opened_at_.load(std::memory_order_acquire);
-    if (c == except || opened == 0 || opened > g.time) continue;
-    c->graves.add(g);
-    return true;
-  }
-  return false;
+  ContextRegistry& registry = ContextRegistry::get();
+  if (!registry.several_threads()) return false;
+  bool taken = false;
+  registry.for_each([&](const ContextRegistry::Entry& e) {
+    const uint64_t opened = e.context->graves.opened_at_.load(std::memory_order_acquire);
+    if (taken || e.context == except || opened == 0 || opened > g.time) return;
+    e.context->graves.add(g);
+    taken = true;
+  });
+  return taken;
 }
 
 bool Graves::bury(TensorImpl* t) {

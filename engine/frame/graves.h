@@ -24,11 +24,10 @@ class Graves {
   }
   /// Destroys what no other open frame may need; called when the region has been closed.
   void empty(Context& self) {
-    if (!vacant_.load(std::memory_order_relaxed)) [[unlikely]]
+    if (!vacant()) [[unlikely]]
       clear(self);
   }
-  static void enroll(Context* c);
-  static void leave(Context* c);
+  bool vacant() const { return vacant_.load(std::memory_order_relaxed); }
   /// bury_bound_tensor: see runtime/tensor_impl.h.
   static bool bury(TensorImpl* t);
 

@@ -7,7 +7,7 @@ namespace sinter {
 namespace {
 
 std::string guard_difference(const InputGuard& g, TensorImpl* t, const std::string& name) {
-  const uint64_t now = t->head.load(std::memory_order_relaxed) & (head::kGuardMask | head::kPooled);
+  const uint64_t now = Context::guard_head(t);
   const auto dtype_of = [](uint64_t h) { return dtype_name(static_cast<ScalarType>((h >> head::kDtypeShift) & 0xff)); };
   if ((now ^ g.head) & (0xffull << head::kDtypeShift))
     return fmt::format("{} dtype was {}, now {}", name, dtype_of(g.head), dtype_of(now));

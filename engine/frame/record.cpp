@@ -54,21 +54,21 @@ bool Context::begin_recording(const OpCall& c, uint64_t key) {
 }
 
 Tensor Context::run_eager_from_here(const OpCall& c) {
-  owner_->eager_fallbacks.fetch_add(1, std::memory_order_relaxed);
-  close(Break::recompile_limit, c.loc);
+  count(counters.eager_fallbacks);
+  close_region(Break::recompile_limit, c.loc);
   eager_until_break_ = true;
   cursor = &kNoEvent;  // no event may match while operators run eager
-  return call(c);
+  return call_inside(c);
 }
 
 Tensor Context::diverge(const OpCall& c, uint64_t key) {
   const TensorMeta meta = infer(c, default_dtype());  // throws as eager would, with the cursor unmoved
   for (TensorImpl* t : c.operands()) {
-    FrameBase* pending = t != nullptr ? t->storage->pending_in.load(std::memory_order_relaxed) : nullptr;
-    if (pending != nullptr && pending != this)
-      raise<ForeignThreadError>("{}: an operand is pending in another thread's compiled call; finish that call first",
-                                describe(c));
-    if (t != nullptr && (t->storage->flags & Storage::kFailed)) (void)t->storage->bytes(c.loc);  // says so
+    FrameBase* pending = t != nullptr ? t->storage->pending_in.load(std::memory_order_acquire) : nullptr;
+    if (pending != nullptr && pending != this)  // written by another thread since this call began
+      raise<ForeignThreadError>(
+          "{}: an operand is pending in another thread's compiled call; it was written there at the same time", describe(c));
+    if (t != nullptr && t->storage->has(Storage::kFailed)) (void)t->storage->bytes(c.loc);  // says so
   }
   if (recording_.empty() && !begin_recording(c, key)) return run_eager_from_here(c);
   Event* e = record(c, key, meta);
@@ -161,7 +161,7 @@ void Context::fill_operands(Event* e, const OpCall& c) {
       InputGuard g;
       g.operand = i;
       g.slot = slot;
-      g.head = t->head.load(std::memory_order_relaxed) & (head::kGuardMask | head::kPooled);
+      g.head = guard_head(t);
       g.sizes = t->sizes;
       g.strides = t->strides;
       info.guards.push_back(std::move(g));

@@ -96,30 +96,45 @@ bool time_to_compile(const Leaf& leaf, const Entry& entry, int seen, bool resize
   if (resized) return seen >= 2;  // another size of a generalised region
   return entry.variants.load(std::memory_order_relaxed) <= 1 || seen >= 2 || leaf.programs.load() != nullptr;
 }
+double us_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Compiles again what was evicted.
+const ProgramEntry* restore(Context& context, Leaf& leaf, ProgramEntry& entry, bool& compiled_now) {
+  const auto start = std::chrono::steady_clock::now();
+  const std::shared_ptr<const Program> program = compile_region(context.region_of(leaf, entry.live));
+  if (!program) return nullptr;  // interpreted this time
+  entry.program.set(program);
+  leaf.compile_us.store(leaf.compile_us.load() + us_since(start));
+  context.count(context.counters.regions_compiled);
+  compiled_now = true;
+  return &entry;
+}
+
 }  // namespace
 
 const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vector<uint64_t>& live,
                                    std::vector<int64_t> sizes_key, bool fresh_leaf, bool& compiled_now) {
   Entry& entry = *leaf.end->info->entry;
-  if (fresh_leaf) {
-    const int nth = entry.variants.fetch_add(1) + 1;
-    accumulated_variants.fetch_add(1);
-    report_recompile(context, leaf, nth);
-  }
+  if (fresh_leaf) report_recompile(context, leaf, context.tries()->count_variant(entry));
   const int seen = leaf.seen.fetch_add(1) + 1;
   std::lock_guard lock(leaf.compiling);
   // The union of what was wanted before at these sizes, so that one program serves all.
   std::vector<uint64_t> wanted = live;
   int others = 0;
-  for (const ProgramEntry* e = leaf.programs.load(std::memory_order_acquire); e != nullptr; e = e->next, ++others) {
+  ProgramEntry* evicted = nullptr;
+  for (ProgramEntry* e = leaf.programs.load(std::memory_order_acquire); e != nullptr; e = e->next, ++others) {
     if (e->sizes_key != sizes_key) continue;
     bool covers = true;
     for (size_t i = 0; i < live.size(); ++i) covers &= (live[i] & ~e->live[i]) == 0;
-    if (covers) return e;  // another thread compiled it while we waited
+    if (covers && e->usable()) return e;  // another thread compiled it while we waited
+    if (covers && evicted == nullptr) evicted = e;
     for (size_t i = 0; i < live.size(); ++i) wanted[i] |= e->live[i];
   }
   constexpr int kMostProgramsPerLeaf = 256;
   if (others >= kMostProgramsPerLeaf || !time_to_compile(leaf, entry, seen, leaf.dynamic && others > 0)) return nullptr;
+  if (evicted != nullptr) return restore(context, leaf, *evicted, compiled_now);
   const auto start = std::chrono::steady_clock::now();
   auto made = std::make_unique<ProgramEntry>();
   made->sizes_key = std::move(sizes_key);
@@ -127,17 +142,18 @@ const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vect
   for (size_t i = 0; i < leaf.roots.size(); ++i)
     if (made->live[i / 64] >> (i % 64) & 1) made->live_roots.push_back(static_cast<int32_t>(i));
   const Region region = context.region_of(leaf, made->live);
-  made->program = compile_region(region);
-  leaf.compile_us += std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
-  CompiledState& owner = context.owner();
-  owner.regions_compiled.fetch_add(1);
-  if (entry.variants.load() > 1 && others == 0) owner.recompiles.fetch_add(1);
+  const std::shared_ptr<const Program> program = compile_region(region);
+  made->interpreted = program == nullptr;
+  if (program) made->program.set(program);
+  leaf.compile_us.store(leaf.compile_us.load() + us_since(start));
+  context.count(context.counters.regions_compiled);
+  if (entry.variants.load() > 1 && others == 0) context.count(context.counters.recompiles);
   compiled_now = true;
-  report_compiled(context, leaf, region, made->program.get());
+  report_compiled(context, leaf, region, program.get());
   made->next = leaf.programs.load(std::memory_order_relaxed);
-  const ProgramEntry* result = made.get();
-  leaf.programs.store(made.get(), std::memory_order_release);
+  ProgramEntry* result = made.get();
   leaf.owned.push_back(std::move(made));
+  leaf.programs.store(result, std::memory_order_release);
   return result;
 }
 

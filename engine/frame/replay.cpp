@@ -38,6 +38,7 @@ void BoundStorages::grow() {
 
 void Context::bind(TensorImpl* t, int32_t slot) {
   BoundStorages::Entry* same = bound_.find(t->storage);
+  if (t->has(head::kPooled)) foreign_inputs_.push_back(Tensor::share(t));
   bind_to(t, slot, same);
 }
 
@@ -47,10 +48,10 @@ inline void Context::bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* 
     t->set(head::kBound, true);
   slots[slot] = t;
   bound_impls_.push_back(t);
-  if (same != nullptr || (s->flags & Storage::kBorrowed)) [[unlikely]]
+  if (same != nullptr || s->has(Storage::kBorrowed)) [[unlikely]]
     note_aliases(t, slot, same);
   if (same == nullptr) bound_.insert(s, slot);
-  if (s->immediate_in_frame == serial_) [[unlikely]]
+  if (s->immediate_in_frame.load(std::memory_order_relaxed) == serial_) [[unlikely]]
     close_after_call_ = true;
   if ((bound_impls_.size() & 31) == 0 && thread_allocated_bytes() - bytes_at_open_ > env().region_bytes) [[unlikely]]
     close_after_call_ = true;
@@ -115,6 +116,16 @@ static int checked_operand(const OpCall& c) {
 }
 
 Tensor Context::call(const OpCall& c) {
+  settle_foreign(c);
+  Tensor result = [&] {
+    const Inside inside(*this);
+    return call_inside(c);
+  }();
+  if (last == nullptr && !safepoint_.inside()) graves.empty(*this);  // their deleters are user code: outside
+  return result;
+}
+
+Tensor Context::call_inside(const OpCall& c) {
   if (eager_until_break_) [[unlikely]] {
     const HiddenFrame hidden;  // nothing below may look at the frame: composites would come back here
     return eager_call(c);
@@ -124,7 +135,7 @@ Tensor Context::call(const OpCall& c) {
   if (op_info(c.op).checked) [[unlikely]] {
     infer(c, default_dtype());  // shapes first, as eager does
     const int i = checked_operand(c);
-    if (i < c.n_in && c.in[i] != nullptr && c.in[i]->storage->is_pending()) close(Break::value_check, c.loc);
+    if (i < c.n_in && c.in[i] != nullptr && c.in[i]->storage->is_pending()) close_region(Break::value_check, c.loc);
     if (i < c.n_in && c.in[i] != nullptr) (void)c.in[i]->storage->bytes(c.loc);  // throws for a value that cannot be had
     check_call_values(c);
   }
@@ -172,7 +183,7 @@ bool Context::matches(const Event& e, uint64_t key, const OpCall& c) {
 
 bool Context::guard_holds(const InputGuard& g, TensorImpl* t, const OpCall& c, int operand, const Event& e) {
   if (!bindable(t)) return false;
-  if ((t->head.load(std::memory_order_relaxed) & kGuardBits) != g.head) return false;
+  if (guard_head(t) != g.head) return false;
   if (g.free_dims == 0) [[likely]] {
     const size_t n = g.sizes.size();
     for (size_t d = 0; d < n; ++d)
@@ -203,7 +214,7 @@ void Context::note_aliases(TensorImpl* t, int32_t slot, BoundStorages::Entry* sa
   };
   if (same_storage != nullptr)
     aliases_.push_back({slot, same_storage->first_slot, address(t) - address(slots[same_storage->first_slot])});
-  if (!(t->storage->flags & Storage::kBorrowed)) return;
+  if (!t->storage->has(Storage::kBorrowed)) return;
   for (TensorImpl* b : borrowed_inputs_) {
     if (b->storage == t->storage) continue;
     const char* lo = static_cast<char*>(t->storage->data);
@@ -282,7 +293,7 @@ Tensor Context::commit_inplace(Event* e, const OpCall& c) {
 Tensor Context::finish_call(Event* e, const OpCall& c, Tensor result) {
   if (needs_node(c)) record_node(c, result);
   if (e->info->close_after) [[unlikely]]
-    close(Break::budget_ops, c.loc);
+    close_region(Break::budget_ops, c.loc);
   else if (close_after_call_) [[unlikely]] close_now(c.loc);
   return result;
 }

@@ -10,7 +10,18 @@ std::string event_name(const Event& e) {
 }
 
 Tries::Tries() { root.info = new EventInfo(); }
-Tries::~Tries() { delete root.info; }
+Tries::~Tries() {
+  accumulated_variants.fetch_sub(variants_.load());
+  delete root.info;
+}
+
+std::atomic<int64_t> accumulated_variants{0};
+
+int Tries::count_variant(Entry& entry) {
+  variants_.fetch_add(1);
+  accumulated_variants.fetch_add(1);
+  return entry.variants.fetch_add(1) + 1;
+}
 
 Event* Tries::new_event() {
   std::lock_guard lock(mutex);

@@ -106,11 +106,13 @@ struct AliasRelation {
 
 /// A program for one live set (and, in a generalised region, one assignment of sizes).
 struct ProgramEntry {
-  std::vector<int64_t> sizes_key;          // empty unless the region is generalised
-  std::vector<uint64_t> live;              // bits over Leaf::roots
-  std::vector<int32_t> live_roots;         // indices into Leaf::roots, ascending: the program's outputs
-  std::shared_ptr<const Program> program;  // null: the interpreter is its program
+  std::vector<int64_t> sizes_key;   // empty unless the region is generalised
+  std::vector<uint64_t> live;       // bits over Leaf::roots
+  std::vector<int32_t> live_roots;  // indices into Leaf::roots, ascending: the program's outputs
+  ProgramSlot program;              // empty: evicted, unless `interpreted`
+  bool interpreted = false;         // the interpreter is its program
   ProgramEntry* next = nullptr;
+  bool usable() const { return interpreted || !program.empty(); }
 };
 
 /// A close that happened after `end`. Everything here but the atomics is immutable once published.
@@ -135,7 +137,7 @@ struct Leaf {
   std::mutex compiling;                    // single flight
   Break reason = Break::frame_end;         // of the first close
   Loc reason_loc;
-  double compile_us = 0;
+  std::atomic<double> compile_us{0};
   std::vector<std::unique_ptr<ProgramEntry>> owned;  // guarded by `compiling`
 };
 
@@ -165,6 +167,8 @@ class Tries {
   Leaf* leaf_of(Event* end, const std::vector<AliasRelation>& aliases, Break reason, Loc loc, bool& made);
   int32_t event_count() const { return next_id_.load(std::memory_order_relaxed); }
   std::vector<const Leaf*> leaves() const;
+  /// One more variant somewhere: counts against the limit of the process as long as the tries live. Returns the entry's.
+  int count_variant(Entry& entry);
 
   std::mutex mutex;
 
@@ -176,7 +180,11 @@ class Tries {
   std::vector<std::unique_ptr<Leaf>> leaves_;
   std::map<std::tuple<uint64_t, const char*, int32_t>, std::unique_ptr<Entry>> entries_;
   std::atomic<int32_t> next_id_{0};
+  std::atomic<int64_t> variants_{0};
 };
+
+/// Variants that exist in the process, against SINTER_ACCUMULATED_RECOMPILE_LIMIT.
+extern std::atomic<int64_t> accumulated_variants;
 
 template <class F>
 Event* Tries::merge(Event* base, const std::vector<Event*>& recording, F&& on_share) {

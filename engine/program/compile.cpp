@@ -1,18 +1,24 @@
 #include <chrono>
-#include <mutex>
-#include <unordered_map>
 #include "../../runtime/log.h"
 #include "../graph/build.h"
 #include "../passes/passes.h"
+#include "cache.h"
 #include "jit_program.h"
-#include "region_key.h"
 
 namespace sinter {
 
 namespace {
 
-constexpr size_t kMaxPrograms = 1024;
 constexpr int kMaxRounds = 8;  // plans tried; each leaves more to the eager kernels
+
+/// The kernel of a spec, at the cost of the least recently used programs when code memory is full.
+std::shared_ptr<const codegen::Kernel> kernel_for(const codegen::LoopSpec& spec) {
+  for (;;) {
+    codegen::NoKernel why{};
+    auto kernel = codegen::get_kernel(spec, &why);
+    if (kernel || why != codegen::NoKernel::CodeMemoryFull || !ProgramCache::get().evict_one()) return kernel;
+  }
+}
 
 /// Kernels of a plan. When one cannot be had, its nodes are marked for their eager kernels and the plan is made again.
 bool emit_steps(const Graph& graph, const fuse::Plan& plan, std::vector<bool>& keep_eager, std::vector<PlannedStep>& steps) {
@@ -31,7 +37,7 @@ bool emit_steps(const Graph& graph, const fuse::Plan& plan, std::vector<bool>& k
     if (!needed) continue;
     PlannedStep step;
     const bool lowered = fuse::lower_group(graph, plan, g, step.lowered);
-    if (lowered) step.kernel = codegen::get_kernel(step.lowered.spec);
+    if (lowered) step.kernel = kernel_for(step.lowered.spec);
     if (step.kernel) {
       steps.push_back(std::move(step));
       continue;
@@ -64,59 +70,15 @@ std::shared_ptr<Program> compile_now(const Region& region) {
   return program;
 }
 
-struct KeyHash {
-  size_t operator()(const std::vector<uint64_t>& key) const { return hash_words(key); }
-};
-
-/// Programs by region. Null entries remember regions that have no program.
-struct Cache {
-  std::mutex mutex;
-  std::unordered_map<std::vector<uint64_t>, std::shared_ptr<const Program>, KeyHash> programs;
-  size_t hits = 0, misses = 0;
-
-  void shrink() {
-    if (programs.size() < kMaxPrograms) return;
-    std::erase_if(programs, [](const auto& entry) { return entry.second.use_count() <= 1; });
-    if (programs.size() >= kMaxPrograms) programs.clear();  // their users keep them
-  }
-};
-
-Cache& cache() {
-  static auto* c = new Cache;  // never destroyed: threads may compile while the process ends
-  return *c;
-}
-
 }  // namespace
 
 std::shared_ptr<const Program> compile_region(const Region& region) {
   if (!codegen::jit_available()) return nullptr;
-  std::vector<uint64_t> key = region_key(region);
-  Cache& c = cache();
-  {
-    const std::lock_guard lock(c.mutex);
-    if (const auto it = c.programs.find(key); it != c.programs.end()) {
-      ++c.hits;
-      return it->second;
-    }
-    ++c.misses;
-  }
-  std::shared_ptr<const Program> program = compile_now(region);
-  if (!program && !codegen::jit_available()) return nullptr;
-  const std::lock_guard lock(c.mutex);
-  c.shrink();
-  return c.programs.try_emplace(std::move(key), std::move(program)).first->second;  // of two at once, the first stays
+  return ProgramCache::get().obtain(
+      region_key(region), [&] { return compile_now(region); }, [] { return codegen::jit_available(); });
 }
 
-ProgramCacheStats program_cache_stats() {
-  Cache& c = cache();
-  const std::lock_guard lock(c.mutex);
-  return {c.programs.size(), c.hits, c.misses};
-}
-
-void clear_program_cache() {
-  Cache& c = cache();
-  const std::lock_guard lock(c.mutex);
-  c.programs.clear();
-}
+ProgramCacheStats program_cache_stats() { return ProgramCache::get().stats(); }
+void clear_program_cache() { ProgramCache::get().clear(); }
 
 }  // namespace sinter

@@ -7,6 +7,7 @@
 #include "../../runtime/storage.h"
 #include "../frame/region.h"
 #include "../graph/graph.h"
+#include "program_slot.h"
 
 namespace sinter {
 
@@ -39,6 +40,13 @@ class Program {
   double compile_us = 0;
   Graph graph;  // after the passes; kept for explanation
 
+  /// Who keeps it and when it last ran: what eviction looks at.
+  struct Use {
+    std::atomic<uint64_t> last{0};    // program_clock then
+    std::vector<ProgramSlot*> slots;  // guarded by the cache's mutex
+  };
+  mutable Use use;
+
   virtual std::string str() const = 0;  // the plan, one step per line
   virtual std::vector<ProgramStep> steps() const = 0;
   /// Annotated assembly of each kernel: graph node and source line in front of its instructions.
@@ -50,8 +58,9 @@ class Program {
 /// Equal regions (all typed bits, live set, ISA) share one program.
 std::shared_ptr<const Program> compile_region(const Region& region);
 
+/// Programs alive; keys found and not; programs taken away since the start because code memory was full.
 struct ProgramCacheStats {
-  size_t programs, hits, misses;
+  size_t programs, hits, misses, evicted;
 };
 ProgramCacheStats program_cache_stats();
 /// Forgets every cached program (those in use live on); benchmarks of compile time and tests.

@@ -32,7 +32,7 @@ Overlap overlap_of(const TensorImpl* a, const TensorImpl* b) {
   if (a == b) return Overlap::Full;
   uintptr_t base_a = 0, base_b = 0;
   if (a->storage != b->storage) {
-    if (!(a->storage->flags & b->storage->flags & Storage::kBorrowed)) return Overlap::None;
+    if (!a->storage->has(Storage::kBorrowed) || !b->storage->has(Storage::kBorrowed)) return Overlap::None;
     base_a = reinterpret_cast<uintptr_t>(a->storage->data);
     base_b = reinterpret_cast<uintptr_t>(b->storage->data);
   }

@@ -1,0 +1,59 @@
+// All contexts of the process: who may be visited, buried at, or asked what it runs.
+#pragma once
+#include <atomic>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+namespace sinter {
+
+class Context;
+class CompiledState;
+struct TensorPool;
+
+class ContextRegistry {
+ public:
+  struct Entry {
+    Context* context;
+    const TensorPool* pool;  // identity of the thread
+  };
+  static ContextRegistry& get();
+
+  void enroll(Context* c);
+  /// Returns when nobody has the context pinned any more.
+  void leave(Context* c);
+
+  /// Calls f(entry) for each context while the registry is locked: f must be quick and take no lock of a context.
+  template <class F>
+  void for_each(F&& f) {
+    const std::lock_guard lock(mutex_);
+    for (const Entry& e : contexts_) f(e);
+  }
+
+  /// Keeps a context from being destroyed. Empty when it is none (any more).
+  class Pin {
+   public:
+    Pin() = default;
+    explicit Pin(Context* c) : context_(c) {}
+    Pin(Pin&& o) noexcept : context_(std::exchange(o.context_, nullptr)) {}
+    Pin& operator=(Pin&&) = delete;
+    ~Pin();
+    Context* context() const { return context_; }
+
+   private:
+    Context* context_ = nullptr;
+  };
+  Pin pin(const void* context);
+  /// Those of one Compiled.
+  std::vector<Pin> pin_all_of(const CompiledState& owner);
+
+  /// Never back to false: a thread that ended may have left handles elsewhere.
+  bool several_threads() const { return several_threads_.load(std::memory_order_relaxed); }
+
+ private:
+  std::mutex mutex_;
+  std::vector<Entry> contexts_;
+  std::atomic<bool> several_threads_{false};
+};
+
+}  // namespace sinter

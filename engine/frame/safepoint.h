@@ -1,0 +1,52 @@
+// How another thread gets in between the operators of a frame without a locked instruction on the owner's path.
+//
+// The owner marks itself inside the engine with plain stores. A visitor asks, issues membarrier(2), which makes every thread of
+// the process order its stores, and waits until the owner is outside: from then on the owner stops at its next way in. The
+// owner is inside only for the engine's own work, never while user code runs, so nobody waits for user code.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+
+namespace sinter {
+
+class Safepoint {
+ public:
+  Safepoint();
+
+  // -- owner
+  /// True when attention() must be looked at. Nests.
+  [[nodiscard]] bool enter() {
+    depth_.store(depth_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    return attention_.load(std::memory_order_acquire) != 0;
+  }
+  void leave() { depth_.store(depth_.load(std::memory_order_relaxed) - 1, std::memory_order_release); }
+  bool inside() const { return depth_.load(std::memory_order_relaxed) != 0; }
+  /// After enter(): lets visitors finish. True when one changed something; said once. Nested: false, visitors wait for the
+  /// outermost leave().
+  bool let_visitors_finish();
+
+  // -- visitor, from any thread that is not inside a safepoint of its own
+  class Visit {
+   public:
+    explicit Visit(Safepoint& s);
+    ~Visit();
+    Visit(const Visit&) = delete;
+    Visit& operator=(const Visit&) = delete;
+    /// The owner has something to look at when it comes back.
+    void leave_note() { safepoint_.attention_.fetch_or(kNote, std::memory_order_release); }
+
+   private:
+    Safepoint& safepoint_;
+    std::unique_lock<std::mutex> lock_;
+  };
+
+ private:
+  enum : uint32_t { kAsked = 1, kNote = 2, kNoBarrier = 4 };
+  std::atomic<uint32_t> depth_{0};
+  std::atomic<uint32_t> attention_{0};
+  std::mutex visitors_;
+};
+
+}  // namespace sinter

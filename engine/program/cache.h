@@ -1,0 +1,52 @@
+// Programs by region: found again while somebody uses them, compiled once per key, evicted when code memory is full.
+#pragma once
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+#include "program.h"
+#include "program_slot.h"
+#include "region_key.h"
+
+namespace sinter {
+
+class ProgramCache {
+ public:
+  static ProgramCache& get();
+
+  /// The program of `key`; `compile` makes it when there is none. Of several threads that ask at once one compiles, the others
+  /// wait. Null results ("this region has no program") are remembered when `keep_null()`.
+  std::shared_ptr<const Program> obtain(std::vector<uint64_t> key, const std::function<std::shared_ptr<const Program>()>& compile,
+                                        const std::function<bool()>& keep_null);
+  /// Takes the least recently run program out of its slots. Its code is freed now, or when no thread runs it any more. False:
+  /// there is none.
+  bool evict_one();
+  void clear();
+  ProgramCacheStats stats();
+
+ private:
+  friend class ProgramSlot;
+  friend class RunningProgram;
+  struct Item {
+    std::weak_ptr<const Program> program;
+    bool none = false, compiling = false;
+  };
+  struct KeyHash {
+    size_t operator()(const std::vector<uint64_t>& key) const { return hash_words(key); }
+  };
+  using Map = std::unordered_map<std::vector<uint64_t>, Item, KeyHash>;
+  void shrink();
+  void drop_unused();
+  bool runs(const Program* p) const;
+
+  std::mutex mutex_;
+  std::condition_variable compiled_;
+  Map programs_;
+  std::vector<RunningProgram*> running_;
+  std::vector<std::shared_ptr<const Program>> limbo_;  // evicted while a thread ran them
+  size_t hits_ = 0, misses_ = 0, evicted_ = 0;
+};
+
+}  // namespace sinter

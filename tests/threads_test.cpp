@@ -1,0 +1,280 @@
+// Frames of several threads: values pending in another thread's frame, first calls at once, forgetting while others call.
+#include <atomic>
+#include <barrier>
+#include <thread>
+#include "codegen/kernel.h"
+#include "engine/program/program.h"
+#include "support.h"
+
+using namespace sinter;
+using namespace sinter::test;
+
+namespace {
+
+/// Runs f on a thread of its own, to its end.
+template <class F>
+void elsewhere(F&& f) {
+  std::thread t(std::forward<F>(f));
+  t.join();
+}
+
+}  // namespace
+
+TEST_CASE("foreign reads: results, views, written inputs, dead results") {
+  const auto f = [](const Tensor& x, const Tensor& w, bool foreign) {
+    Tensor a = x.sin();
+    Tensor v = a.select(0, 1);
+    w.add_(a);
+    Tensor dead = a * 3;
+    double sum = 0;
+    const auto read = [&] { sum = v.sum().item<double>() + w.sum().item<double>(); };
+    if (foreign) elsewhere(read);
+    else read();
+    dead.reset();
+    Tensor b = a + v;  // the region after the visit
+    return std::vector<Tensor>{b, v, full({}, sum, kDouble)};
+  };
+  auto g = compile(f);
+  for (int i = 0; i < 6; ++i) {
+    manual_seed(i);
+    const Tensor x = randn({3, 5}, kDouble);
+    Tensor w1 = ones({3, 5}, kDouble), w2 = ones({3, 5}, kDouble);
+    const auto eager = f(x, w1, false);
+    const auto compiled = g(x, w2, i % 2 == 0);
+    for (size_t k = 0; k < eager.size(); ++k) {
+      REQUIRE(same_bits(eager[k], compiled[k]));
+      REQUIRE(eager[k]._version() == compiled[k]._version());
+    }
+    REQUIRE(same_bits(w1, w2));
+    REQUIRE(w1._version() == w2._version());
+    REQUIRE(compiled[1].is_alias_of(compiled[0]) == false);
+  }
+}
+
+TEST_CASE("a foreign thread computes with pending values: eager, in its own frame, in place, with gradients") {
+  auto inner = compile([](const Tensor& t) { return t * t + 1; });
+  auto outer = compile([&](const Tensor& x, int way) {
+    Tensor h = (x * 2).tanh();
+    Tensor r;
+    elsewhere([&] {
+      if (way == 0) r = h.exp();
+      if (way == 1) r = inner(h);
+      if (way == 2) h.mul_(0.5), r = h.clone();
+    });
+    return r + h;
+  });
+  const auto eager = [](const Tensor& x, int way) {
+    Tensor h = (x * 2).tanh();
+    Tensor r;
+    if (way == 0) r = h.exp();
+    if (way == 1) r = h * h + 1;
+    if (way == 2) h.mul_(0.5), r = h.clone();
+    return r + h;
+  };
+  for (int round = 0; round < 4; ++round)
+    for (int way = 0; way < 3; ++way) {
+      const Tensor x = randn({4, 4});
+      REQUIRE(same_bits(eager(x, way), outer(x, way)));
+    }
+}
+
+TEST_CASE("a foreign thread makes views of a pending value") {
+  auto g = compile([](const Tensor& x) {
+    Tensor h = (x * 2).tanh();
+    Tensor view;
+    elsewhere([&] { view = h.slice(0, 1, 3); });  // of a region that is closed by the making
+    h.reset();
+    return view + 1;
+  });
+  for (int round = 0; round < 4; ++round) {
+    const Tensor x = randn({4, 4});
+    REQUIRE(same_bits((x * 2).tanh().slice(0, 1, 3) + 1, g(x)));
+  }
+}
+
+TEST_CASE("a foreign thread takes gradients through a pending result") {
+  auto g = compile([](const Tensor& x) {
+    Tensor y = (x * x).sum();
+    elsewhere([&] { y.backward(); });
+    return y + 1;
+  });
+  for (int i = 0; i < 4; ++i) {
+    Tensor x = randn({5}).set_requires_grad(true);
+    (void)g(x);
+    REQUIRE(same_bits(x.grad(), x.detach() * 2));
+  }
+}
+
+TEST_CASE("a foreign thread drops the last handle of a pending result, and of one with gradients") {
+  auto g = compile([](const Tensor& x) {
+    Tensor a = x * 3, b = a.exp();
+    elsewhere([a = std::move(a), b = std::move(b)]() mutable { a.reset(), b.reset(); });
+    return x + 1;
+  });
+  for (int i = 0; i < 6; ++i) {
+    Tensor x = ones({4}).set_requires_grad(i % 2);
+    REQUIRE(g(x).select(0, 0).item<float>() == 2.0f);
+  }
+}
+
+TEST_CASE("two frames that need each other's values do not wait for ever") {
+  for (int round = 0; round < 200; ++round) {
+    Tensor values[2];
+    std::barrier meet(2);
+    auto g = compile([&](int me) {
+      values[me] = full({4}, 1.0 + me) * 2;
+      meet.arrive_and_wait();
+      Tensor mine = values[me] + values[1 - me];
+      meet.arrive_and_wait();
+      return mine;
+    });
+    Tensor results[2];
+    std::thread other([&] { results[1] = g(1); });
+    results[0] = g(0);
+    other.join();
+    REQUIRE(results[0].select(0, 0).item<float>() == 6.0f);
+    REQUIRE(results[1].select(0, 3).item<float>() == 6.0f);
+  }
+}
+
+TEST_CASE("values published in the middle of frames are right wherever they are read") {
+  std::mutex mutex;
+  std::vector<std::pair<Tensor, float>> published;
+  std::atomic<bool> stop{false};
+  std::atomic<int64_t> reads{0};
+  auto make = compile([&](float s) {
+    Tensor t = full({16}, s);
+    for (int k = 0; k < 8; ++k) {
+      t = t + 1;
+      const std::lock_guard lock(mutex);
+      if (published.size() < 64) published.emplace_back(t, s + static_cast<float>(k) + 1);
+    }
+    return t;
+  });
+  auto use = compile([](const Tensor& t) { return t * 2 + t; });
+  std::vector<std::thread> readers;
+  std::atomic<int64_t> wrong{0};
+  for (int r = 0; r < 2; ++r)
+    readers.emplace_back([&, r] {
+      while (!stop) {
+        std::pair<Tensor, float> p;
+        {
+          const std::lock_guard lock(mutex);
+          if (published.empty()) continue;
+          p = std::move(published.back());
+          published.pop_back();
+        }
+        const float got = r == 0 ? p.first.select(0, 3).item<float>() * 3 : use(p.first).select(0, 3).item<float>();
+        wrong += got != p.second * 3;
+        ++reads;
+      }
+    });
+  double total = 0;
+  int calls = 0;
+  for (; calls < 1500 || reads < 200; ++calls)
+    total += make(static_cast<float>(calls % 7)).select(0, 0).item<float>() - static_cast<float>(calls % 7);
+  stop = true;
+  for (auto& t : readers) t.join();
+  REQUIRE(total == calls * 8.0);
+  REQUIRE(wrong == 0);
+}
+
+TEST_CASE("first calls at once: one compile per key") {
+  constexpr int kThreads = 8;
+  std::atomic<int> round{0};
+  std::barrier meet(kThreads + 1);
+  constexpr int kRounds = 100;
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong{0};
+  for (int t = 0; t < kThreads; ++t)
+    threads.emplace_back([&, t] {
+      for (int r = 0; r < kRounds; ++r) {
+        meet.arrive_and_wait();
+        // Every thread its own compiled object, the same region.
+        auto g = compile([](const Tensor& x, int n) {
+          Tensor y = x * 2;
+          for (int i = 0; i < n; ++i) y = y.sin() + 1;
+          return y;
+        });
+        (void)g(ones({3, r + 1}), 1 + r % 4);
+        wrong += g.stats().regions_compiled != 1;
+        meet.arrive_and_wait();  // all objects alive until everyone has called
+        (void)t;
+      }
+    });
+  for (int r = 0; r < kRounds; ++r) {
+    const size_t before = program_cache_stats().misses;
+    meet.arrive_and_wait();
+    meet.arrive_and_wait();
+    REQUIRE(program_cache_stats().misses - before == 1);
+  }
+  for (auto& t : threads) t.join();
+  REQUIRE(wrong == 0);
+}
+
+TEST_CASE("first calls at once of one compiled object: one compile") {
+  for (int r = 0; r < 50; ++r) {
+    auto g = compile([](const Tensor& x) { return (x + 1).exp().sum(); });
+    std::barrier meet(8);
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 8; ++t)
+      threads.emplace_back([&] {
+        const Tensor x = ones({2, 3});
+        meet.arrive_and_wait();
+        (void)g(x);
+      });
+    for (auto& t : threads) t.join();
+    REQUIRE(g.stats().regions_compiled == 1);
+    REQUIRE(g.stats().replays + g.stats().interpreted == 7);
+  }
+}
+
+TEST_CASE("a dropped compiled object frees its programs and code, also in other threads' contexts") {
+  (void)compile([](const Tensor& x) { return x + 1; })(ones({3}));  // what is made once and kept
+  const size_t code = codegen::code_stats().code_bytes, programs = program_cache_stats().programs;
+  std::barrier meet(2);
+  {
+    auto g = compile([](const Tensor& x) { return (x * 2).tanh().sum(); });
+    std::thread other([&] {
+      (void)g(ones({7}));
+      meet.arrive_and_wait();
+      meet.arrive_and_wait();  // alive, with a context, while the object goes
+    });
+    meet.arrive_and_wait();
+    (void)g(ones({7}));
+    REQUIRE(program_cache_stats().programs == programs + 1);
+    { auto gone = std::move(g); }
+    REQUIRE(program_cache_stats().programs == programs);
+    REQUIRE(codegen::code_stats().code_bytes == code);
+    meet.arrive_and_wait();
+    other.join();
+  }
+}
+
+TEST_CASE("an object dropped while a frame of it is open: the frame ends with what it has") {
+  using F = std::function<Tensor(const Tensor&)>;
+  std::optional<Compiled<F>> g;
+  const F f = [&](const Tensor& x) {
+    Tensor y = x * 2;
+    sinter::reset();
+    return y + 1;
+  };
+  for (int i = 0; i < 3; ++i) {
+    g.emplace(compile(f));
+    REQUIRE((*g)(ones({2})).select(0, 0).item<float>() == 3.0f);
+    REQUIRE((*g)(ones({2})).select(0, 0).item<float>() == 3.0f);
+  }
+}
+
+TEST_CASE("nothing keeps the outputs of the last call alive") {
+  std::atomic<int> freed{0};
+  auto g = compile([](const Tensor& x) { return x.select(0, 0); });
+  {
+    std::vector<float> memory(8, 1.0f);
+    const Tensor x = from_blob(memory.data(), {2, 4}, [&](void*) { ++freed; });
+    Tensor y = g(x);
+    y = g(x);
+    REQUIRE(freed == 0);
+  }
+  REQUIRE(freed == 1);
+}
