@@ -4,6 +4,7 @@
 #include "../../runtime/env.h"
 #include "../../runtime/error.h"
 #include "../../runtime/log.h"
+#include "../../runtime/mutants.h"
 #include "compiled.h"
 #include "context.h"
 #include "registry.h"
@@ -144,8 +145,8 @@ CompiledHandle CompiledHandle::make(CompileOptions options, Loc loc) {
 // -- FrameScope
 
 FrameScope::FrameScope(const CompiledHandle& handle, TensorImpl* const* arguments, int n) {
-  if (current_frame != nullptr || HiddenFrame::depth > 0 || g_stance.load(std::memory_order_relaxed) == Stance::ForceEager ||
-      env().disable)
+  if (current_frame != nullptr || HiddenFrame::depth > 0 ||
+      (g_stance.load(std::memory_order_relaxed) == Stance::ForceEager && !SINTER_MUTANT(force_eager_ignored)) || env().disable)
     return;
   Context* c = nullptr;
   do c = t_contexts.find(handle.shared());
@@ -185,7 +186,7 @@ void set_stance(const std::string& name) {
 }
 
 void graph_break(Loc loc) {
-  if (Context* c = current_context()) c->close(Break::user_break, loc);
+  if (Context* c = current_context(); c != nullptr && !SINTER_MUTANT(graph_break_ignored)) c->close(Break::user_break, loc);
 }
 void sync(Loc loc) { graph_break(loc); }
 bool is_compiling() { return current_frame != nullptr; }
@@ -215,7 +216,7 @@ void frame_host_callback(Loc loc) {
   if (Context* c = current_context()) c->close(Break::host_callback, loc);
 }
 void frame_borrowed(TensorImpl* t) {
-  if (Context* c = current_context()) c->borrowed_here(t);
+  if (Context* c = current_context(); c != nullptr && !SINTER_MUTANT(borrowed_memory_not_noted)) c->borrowed_here(t);
 }
 
 }  // namespace sinter

@@ -1,4 +1,5 @@
 #include "interpret.h"
+#include "../../runtime/mutants.h"
 #include "../ambient.h"
 #include "../eager.h"
 
@@ -36,7 +37,7 @@ void interpret(Event* const* path, size_t n, TensorImpl* const* slots, const Sca
     const EventInfo& info = *e.info;
     IntArrayRef ints(info.ints);
     if (info.free_ints != 0) {
-      ints = IntArrayRef(free_ints, info.ints.size());
+      if (!SINTER_MUTANT(interpreter_keeps_integers)) ints = IntArrayRef(free_ints, info.ints.size());
       free_ints += info.ints.size();
     }
     if (info.view) continue;
@@ -50,7 +51,7 @@ void interpret(Event* const* path, size_t n, TensorImpl* const* slots, const Sca
     c.ints = ints;
     c.n_scalars = static_cast<uint8_t>(info.n_scalars);
     for (int i = 0; i < info.n_scalars; ++i) c.scalars[i] = scalars[info.first_scalar + i];
-    ambient::word = static_cast<uint32_t>(e.key >> 32);
+    if (!SINTER_MUTANT(interpreter_ignores_ambient)) ambient::word = static_cast<uint32_t>(e.key >> 32);
     run_eager_into(c, slots[e.out]);
   }
 }

@@ -170,7 +170,7 @@ class Grouping {
       if (free == 0 || to.space[to.reduced[free - 1]] != n.meta.sizes[d]) return false;
       map[d] = static_cast<int8_t>(to.reduced[--free]);
     }
-    if ((has_duplicates(map) && !SINTER_MUTANT(two_dims_at_one_place)) || !covers(to, map)) return false;
+    if (has_duplicates(map) || !covers(to, map)) return false;
     if (to.mode == LoopMode::Column && is_full(to, map))
       for (ValueId operand : n.in)
         if (group_of_operand(operand) == g && after_reduction(g, base_of(graph_, operand))) return false;
@@ -270,7 +270,7 @@ class Grouping {
       std::swap(plan_.operand_map[nodes[i]], operand_maps[i]);
       plan_.group_of[nodes[i]] = into;
     }
-    if (!consistent(into, nodes) && !SINTER_MUTANT(merge_not_checked)) {
+    if (!consistent(into, nodes)) {
       for (size_t i = 0; i < nodes.size(); ++i) {
         plan_.map_of[nodes[i]] = maps[i];
         plan_.operand_map[nodes[i]] = operand_maps[i];

@@ -1,0 +1,340 @@
+// Calls that a frame must tell apart, each where one compare alone decides: on the first use of an input (with the short
+// guard and with the careful one) and between results of the region.
+#include <functional>
+#include "runtime/cpu.h"
+#include "support.h"
+
+using namespace sinter;
+using namespace sinter::test;
+
+namespace {
+
+using Make = std::function<std::vector<Tensor>()>;
+using Fn = std::function<Tensor(std::vector<Tensor>&)>;
+
+/// The two kinds of arguments in turn, the first one recorded first; results, strides, written arguments and versions as in
+/// eager.
+void told_apart(const Fn& f, const Make& a, const Make& b) {
+  auto g = compile(f);
+  for (const Make* make : {&a, &a, &b, &a, &b, &b, &b, &a, &a, &b}) {
+    std::vector<Tensor> mine = (*make)(), theirs = mine;
+    for (Tensor& t : mine) {  // same layout, other memory
+      const bool tracked = t.requires_grad();
+      Tensor copy = empty_strided(t.sizes(), t.strides(), t.dtype());
+      copy.copy_(t.detach());
+      if (tracked) copy.set_requires_grad(true);
+      t = copy;
+    }
+    const Tensor want = f(mine), got = g(theirs);
+    REQUIRE(same_bits(want, got));
+    REQUIRE(want.strides() == got.strides());
+    REQUIRE(want.requires_grad() == got.requires_grad());
+    REQUIRE(want._version() == got._version());
+    for (size_t i = 0; i < mine.size(); ++i) {
+      REQUIRE(same_bits(mine[i], theirs[i]));
+      REQUIRE(mine[i]._version() == theirs[i]._version());
+    }
+  }
+}
+
+/// As the first operator (short guard), and in an in-place call's second operand (careful guard).
+void told_apart_both_ways(const Make& a, const Make& b) {
+  told_apart([](std::vector<Tensor>& v) { return (v[0].abs() * 2).exp(); }, a, b);
+  told_apart([](std::vector<Tensor>& v) { return v[0] * 2 + 1; }, a, b);
+  told_apart([](std::vector<Tensor>& v) { return zeros({1}).to(kDouble) + v[0].sum(0).abs(); }, a, b);
+}
+
+Make one(Tensor t) {
+  return [t] { return std::vector<Tensor>{t}; };
+}
+
+struct Toggle {
+  bool on = false;
+  /// Calls `check(on)` eight times: off, off, on, off, on, on, off, on.
+  void run(const std::function<void()>& check) {
+    for (const bool value : {false, false, true, false, true, true, false, true}) on = value, check();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("inputs: rank, sizes, strides, dtype, requires_grad") {
+  const Tensor x = randn({4});
+  told_apart_both_ways(one(x), one(randn({4, 1})));
+  told_apart_both_ways(one(randn({4, 1})), one(x));
+  told_apart_both_ways(one(x), one(randn({5})));
+  told_apart_both_ways(one(randn({5})), one(x));
+  told_apart_both_ways(one(x), one(randn({4}, kDouble)));
+  told_apart_both_ways(one(randn({3, 4})), one(randn({4, 3}).t()));
+  told_apart_both_ways(one(randn({4, 4}).t()), one(randn({4, 4})));
+  told_apart_both_ways(one(randn({4})), one(randn({8}).slice(0, 0, 8, 2)));
+  told_apart_both_ways(one(randn({4})), [] { return std::vector<Tensor>{randn({4}).set_requires_grad(true)}; });
+  told_apart_both_ways([] { return std::vector<Tensor>{randn({4}).set_requires_grad(true)}; }, one(randn({4})));
+}
+
+TEST_CASE("inputs: a wrapped number") {
+  auto g = compile([](const Tensor& a, const Tensor& s) { return (a * s).abs() + a; });
+  const Tensor a = arange(3);
+  Toggle wrapped;
+  wrapped.run([&] {
+    const Tensor s = full({}, 1.5, kDouble);
+    s.impl()->set(head::kWrapped, wrapped.on);
+    REQUIRE(g(a, s).dtype() == (wrapped.on ? kFloat : kDouble));
+  });
+}
+
+TEST_CASE("inputs: a result of the region instead of one from outside") {
+  Toggle own;
+  const Tensor other = randn({6});
+  const auto f = [&](const Tensor& x) {
+    const Tensor y = x.sin();
+    const Tensor z = (own.on ? y : other).cos();
+    return z + y;
+  };
+  auto g = compile(f);
+  own.run([&] {
+    const Tensor x = randn({6});
+    REQUIRE(same_bits(g(x), f(x)));
+  });
+}
+
+TEST_CASE("operands: which result, on the short path and beside new inputs") {
+  Toggle swap;
+  const auto f = [&](const Tensor& x, const Tensor& w) {
+    const Tensor a = x.sin(), b = x.cos();
+    const Tensor c = (swap.on ? b : a).exp();           // plain
+    const Tensor d = (swap.on ? b : a) * 3.0;           // with a scalar
+    const Tensor e = sub(swap.on ? b : a, w);           // beside an input
+    const Tensor h = where(a > 0, swap.on ? b : a, c);  // three operands
+    const Tensor i = (swap.on ? b : a).slice(0, 1, 3);  // careful
+    return c + d + e + h + i.sum();
+  };
+  auto g = compile(f);
+  swap.run([&] {
+    const Tensor x = randn({5}), w = randn({5});
+    REQUIRE(same_bits(g(x, w), f(x, w)));
+  });
+}
+
+TEST_CASE("operands: the same tensor as two inputs") {
+  Toggle same;
+  const Tensor a = randn({5}), b = randn({5});
+  SECTION("of one call") {
+    const auto f = [](const Tensor& x, const Tensor& y) { return sub(x, y) * 2; };
+    auto g = compile(f);
+    same.run([&] { REQUIRE(same_bits(g(a, same.on ? a : b), f(a, same.on ? a : b))); });
+  }
+  SECTION("of one call on the careful path, and of two calls, one of them a write") {
+    const auto f = [](const Tensor& x, const Tensor& y) {
+      const Tensor u = cat({x, y}, 0), v = y.sin();
+      y.add_(1);
+      return u + cat({x, v}, 0);
+    };
+    auto g = compile(f);
+    same.run([&] {
+      const Tensor x = randn({5}), y = randn({5}), p = x.clone(), q = y.clone();
+      REQUIRE(same_bits(g(x, same.on ? x : y), f(p, same.on ? p : q)));
+      REQUIRE(same_bits(x, p));
+      REQUIRE(same_bits(y, q));
+    });
+  }
+}
+
+TEST_CASE("modes: grad mode and the default dtype, also between results") {
+  Toggle mode;
+  SECTION("grad mode") {
+    const auto f = [&](const Tensor& x) {
+      const Tensor y = x.sin();
+      const AutoGradMode grad(!mode.on);
+      return mul(y.cos(), y) * 2.0;
+    };
+    auto g = compile(f);
+    mode.run([&] {
+      const Tensor x = randn({4}).set_requires_grad(true);
+      REQUIRE(g(x).requires_grad() == !mode.on);
+    });
+  }
+  SECTION("default dtype") {
+    const auto f = [&](const Tensor& x) {
+      const Tensor y = x * 2;
+      set_default_dtype(mode.on ? kDouble : kFloat);
+      const Tensor r = div(y, x) + y / 4;
+      const Tensor s = x.to(kLong).exp();
+      set_default_dtype(kFloat);
+      return cat({r, s.to(r.dtype())}, 0);
+    };
+    for (const bool generated : {true, false}) {
+      set_isa_cap(generated ? detected_isa() : Isa::None);
+      auto g = compile(f);
+      mode.run([&] {
+        const Tensor x = arange(1, 6);
+        const Tensor got = g(x);
+        REQUIRE(got.dtype() == (mode.on ? kDouble : kFloat));
+        REQUIRE(same_bits(got, f(x)));
+      });
+    }
+    set_isa_cap(detected_isa());
+  }
+}
+
+TEST_CASE("attributes, integers, scalars and how many operands") {
+  Toggle other;
+  const auto f = [&](const Tensor& x) {
+    const Tensor y = x.sin();
+    const Tensor a = y.sum({other.on ? 0 : 1});                       // attribute, plain
+    const Tensor b = x.cos().select(0, other.on ? 1 : 2);             // integer
+    const Tensor c = other.on ? y - 3.0 : 3.0 - y;                    // side of the scalar
+    const Tensor d = other.on ? y.to(kLong) * 2 : y.to(kLong) * 2.5;  // type of the scalar
+    std::vector<Tensor> parts(other.on ? 8 : 9, a);
+    return cat({cat(parts, 0), b, c.view({-1}), d.to(kFloat).view({-1})}, 0);
+  };
+  auto g = compile(f);
+  other.run([&] {
+    const Tensor x = randn({4, 4}) * 3;
+    REQUIRE(same_bits(g(x), f(x)));
+  });
+}
+
+TEST_CASE("scalars are read at every call, in plain calls and in careful ones") {
+  double s = 1;
+  const auto f = [&](const Tensor& x) { return (x.sin() * s + s).clamp(-s, s).mul(s) + (x * s); };
+  auto g = compile(f);
+  for (s = 0.5; s < 4; s += 0.5) {
+    const Tensor x = randn({7});
+    REQUIRE(same_bits(g(x), f(x)));
+  }
+}
+
+TEST_CASE("undefined operands") {
+  Toggle bias;
+  const Tensor w = randn({3, 4}), b = randn({3});
+  const auto f = [&](const Tensor& x) {
+    return nn::functional::linear(x.sin(), w, bias.on ? b : Tensor()) + nn::functional::linear(x, w, bias.on ? Tensor() : b);
+  };
+  auto g = compile(f);
+  bias.run([&] {
+    const Tensor x = randn({2, 4});
+    REQUIRE(same_bits(g(x), f(x)));
+  });
+}
+
+TEST_CASE("in place or not") {
+  Toggle inplace;
+  const auto f = [&](const Tensor& x) {
+    const Tensor y = x.sin();
+    const Tensor z = inplace.on ? Tensor(y.add_(x)) : y + x;
+    return z + y;
+  };
+  auto g = compile(f);
+  inplace.run([&] {
+    const Tensor x = randn({6});
+    REQUIRE(same_bits(g(x), f(x)));
+  });
+}
+
+TEST_CASE("versions of results start anew with every call") {
+  Toggle keep;
+  const auto f = [&](const Tensor& x) {
+    Tensor y = x.sin();
+    y.add_(1);
+    y.mul_(2);
+    return keep.on ? y : x + 1;
+  };
+  auto g = compile(f);
+  keep.run([&] {
+    const Tensor x = randn({6});
+    REQUIRE(g(x)._version() == f(x)._version());
+  });
+}
+
+TEST_CASE("what was given away is nobody else's") {
+  SECTION("a result") {
+    auto g = compile([](const Tensor& x) { return x * 2; });
+    std::vector<Tensor> kept;
+    for (int i = 0; i < 4; ++i) kept.push_back(g(full({3}, static_cast<double>(i))));
+    for (int i = 0; i < 4; ++i) REQUIRE(kept[static_cast<size_t>(i)].select(0, 1).item<float>() == 2.0f * static_cast<float>(i));
+  }
+  SECTION("a view of a result that is gone") {
+    auto g = compile([](const Tensor& x) { return (x * 2).slice(0, 1, 3); });
+    std::vector<Tensor> kept;
+    for (int i = 0; i < 4; ++i) kept.push_back(g(full({3}, static_cast<double>(i))));
+    for (int i = 0; i < 4; ++i) REQUIRE(kept[static_cast<size_t>(i)].select(0, 1).item<float>() == 2.0f * static_cast<float>(i));
+  }
+  SECTION("a result wanted in some calls only") {
+    Toggle want;
+    Tensor extra;
+    const auto f = [&](const Tensor& x) {
+      const Tensor h = x.exp();
+      if (want.on) extra = h;
+      return h.sum();
+    };
+    auto g = compile(f);
+    want.run([&] {
+      const Tensor x = randn({9});
+      const Tensor s = g(x);
+      REQUIRE(same_bits(s, x.exp().sum()));
+      if (want.on) REQUIRE(same_bits(extra, x.exp()));
+    });
+  }
+}
+
+TEST_CASE("memory exposed or borrowed inside a call is current after every operator") {
+  SECTION("data_ptr, then operators on the short and the careful path") {
+    auto g = compile([](const Tensor& x) {
+      const Tensor y = x.sin();
+      float* p = y.data_ptr<float>();
+      p[0] = 5;
+      const Tensor a = y.abs();
+      p[0] = 7;
+      const Tensor b = y.slice(0, 0, 2) * 1.0;
+      p[0] = 9;
+      const Tensor c = y.exp();
+      p[0] = 1;
+      return a.select(0, 0) + b.select(0, 0) * 100 + c.select(0, 0).log() * 10000;
+    });
+    for (int i = 0; i < 4; ++i) REQUIRE(g(randn({4})).item<float>() == Approx(5 + 700 + 90000));
+  }
+  SECTION("a local array") {
+    auto g = compile([](const Tensor& x) {
+      float local[2] = {1, 2};
+      const Tensor b = from_blob(local, {2});
+      const Tensor s = b.abs();
+      local[0] = 50;
+      const Tensor t = b.slice(0, 0, 1) + x;
+      local[0] = -1;
+      return s.select(0, 0) + t;
+    });
+    for (int i = 0; i < 4; ++i) REQUIRE(g(ones({1})).item<float>() == 52);
+  }
+}
+
+TEST_CASE("generalised sizes: other dimensions and layouts are still compared") {
+  const auto f = [](const Tensor& x) { return (x.sin() * 2).sum({1}) + 1; };
+  auto g = compile(f);
+  for (const int64_t n : {4, 5, 6, 7}) {
+    const Tensor x = randn({n, 8});
+    for (int i = 0; i < 2; ++i) REQUIRE(same_bits(g(x), f(x)));
+  }
+  for (const Tensor& x : {randn({9, 3}), randn({8, 9}).t(), randn({9, 16}).slice(1, 0, 16, 2), randn({6, 8}), randn({1, 8})})
+    for (int i = 0; i < 3; ++i) REQUIRE(same_bits(g(x), f(x)));
+}
+
+TEST_CASE("a row of two regions keeps nothing of the first") {
+  const auto f = [](const Tensor& x, const Tensor& y) {
+    const Tensor a = x * 2;
+    graph_break();
+    const Tensor b = x.view({-1}) + y.view({-1});  // x is an input of this region too
+    y.add_(1);
+    graph_break();
+    const Tensor c = y * x;
+    x.add_(a);
+    return c + b.view(x.sizes());
+  };
+  auto g = compile(f);
+  for (const int64_t n : {3, 3, 4, 5, 5, 4}) {
+    const Tensor x = randn({n, 2}), y = randn({n, 2}), u = x.clone(), v = y.clone();
+    REQUIRE(same_bits(g(x, y), f(u, v)));
+    REQUIRE(same_bits(x, u));
+    REQUIRE(same_bits(y, v));
+  }
+}
