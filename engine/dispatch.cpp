@@ -42,7 +42,6 @@ inline uint64_t forgotten_key() {
   if (SINTER_MUTANT(fast_match_without_scalar_type)) bits |= 0xffull << event_key::kScalarShift;
   if (SINTER_MUTANT(fast_match_without_grad_mode)) bits |= uint64_t{ambient::kGradMode} << 32;
   if (SINTER_MUTANT(fast_match_without_default_dtype)) bits |= uint64_t{ambient::kDefaultDouble} << 32;
-  if (SINTER_MUTANT(fast_match_without_mxcsr)) bits |= 0xffffull << (32 + ambient::kMxcsrShift);
   return bits;
 }
 

@@ -12,18 +12,23 @@ namespace {
 using Make = std::function<std::vector<Tensor>()>;
 using Fn = std::function<Tensor(std::vector<Tensor>&)>;
 
+/// The same bytes in other memory, with the same strides.
+Tensor same_layout(const Tensor& t) {
+  Tensor copy = empty_strided(t.sizes(), t.strides(), t.dtype());
+  copy.copy_(t.detach());
+  if (t.requires_grad()) copy.set_requires_grad(true);
+  return copy;
+}
+
 /// The two kinds of arguments in turn, the first one recorded first; results, strides, written arguments and versions as in
 /// eager.
 void told_apart(const Fn& f, const Make& a, const Make& b) {
   auto g = compile(f);
   for (const Make* make : {&a, &a, &b, &a, &b, &b, &b, &a, &a, &b}) {
-    std::vector<Tensor> mine = (*make)(), theirs = mine;
-    for (Tensor& t : mine) {  // same layout, other memory
-      const bool tracked = t.requires_grad();
-      Tensor copy = empty_strided(t.sizes(), t.strides(), t.dtype());
-      copy.copy_(t.detach());
-      if (tracked) copy.set_requires_grad(true);
-      t = copy;
+    std::vector<Tensor> mine = (*make)(), theirs;
+    for (Tensor& t : mine) {
+      theirs.push_back(same_layout(t));
+      t = same_layout(t);
     }
     const Tensor want = f(mine), got = g(theirs);
     REQUIRE(same_bits(want, got));
@@ -98,22 +103,28 @@ TEST_CASE("inputs: a result of the region instead of one from outside") {
   });
 }
 
-TEST_CASE("operands: which result, on the short path and beside new inputs") {
-  Toggle swap;
-  const auto f = [&](const Tensor& x, const Tensor& w) {
-    const Tensor a = x.sin(), b = x.cos();
-    const Tensor c = (swap.on ? b : a).exp();           // plain
-    const Tensor d = (swap.on ? b : a) * 3.0;           // with a scalar
-    const Tensor e = sub(swap.on ? b : a, w);           // beside an input
-    const Tensor h = where(a > 0, swap.on ? b : a, c);  // three operands
-    const Tensor i = (swap.on ? b : a).slice(0, 1, 3);  // careful
-    return c + d + e + h + i.sum();
+TEST_CASE("operands: which result") {
+  bool swap = false;
+  const auto pick = [&](const Tensor& a, const Tensor& b) { return swap ? b : a; };
+  using Body = std::function<Tensor(const Tensor&, const Tensor&, const Tensor&)>;
+  const std::pair<const char*, Body> bodies[] = {
+      {"plain", [&](const Tensor& a, const Tensor& b, const Tensor&) { return pick(a, b).exp(); }},
+      {"with a scalar", [&](const Tensor& a, const Tensor& b, const Tensor&) { return pick(a, b) * 3.0; }},
+      {"beside an input", [&](const Tensor& a, const Tensor& b, const Tensor& w) { return mul(pick(a, b), w); }},
+      {"three operands", [&](const Tensor& a, const Tensor& b, const Tensor&) { return where(a > 0, pick(a, b), b); }},
+      {"careful", [&](const Tensor& a, const Tensor& b, const Tensor&) { return pick(a, b).slice(0, 1, 3); }},
+      {"an input used before", [&](const Tensor& a, const Tensor&, const Tensor& w) { return a * w + pick(w, a); }},
   };
-  auto g = compile(f);
-  swap.run([&] {
-    const Tensor x = randn({5}), w = randn({5});
-    REQUIRE(same_bits(g(x, w), f(x, w)));
-  });
+  for (const auto& [what, body] : bodies) {
+    INFO(what);
+    const auto f = [&, &body = body](const Tensor& x, const Tensor& w) { return body(x.sin(), x.cos(), w); };
+    auto g = compile(f);
+    for (const bool value : {false, false, true, false, true, true, false, true}) {
+      swap = value;
+      const Tensor x = randn({5}), w = randn({5});
+      REQUIRE(same_bits(g(x, w), f(x, w)));
+    }
+  }
 }
 
 TEST_CASE("operands: the same tensor as two inputs") {
@@ -124,20 +135,34 @@ TEST_CASE("operands: the same tensor as two inputs") {
     auto g = compile(f);
     same.run([&] { REQUIRE(same_bits(g(a, same.on ? a : b), f(a, same.on ? a : b))); });
   }
-  SECTION("of one call on the careful path, and of two calls, one of them a write") {
-    const auto f = [](const Tensor& x, const Tensor& y) {
-      const Tensor u = cat({x, y}, 0), v = y.sin();
-      y.add_(1);
-      return u + cat({x, v}, 0);
-    };
-    auto g = compile(f);
-    same.run([&] {
-      const Tensor x = randn({5}), y = randn({5}), p = x.clone(), q = y.clone();
-      REQUIRE(same_bits(g(x, same.on ? x : y), f(p, same.on ? p : q)));
-      REQUIRE(same_bits(x, p));
-      REQUIRE(same_bits(y, q));
-    });
-  }
+  using Body = std::function<Tensor(const Tensor&, const Tensor&)>;
+  const std::pair<const char*, Body> firsts[] = {
+      {"of one plain call", [](const Tensor& x, const Tensor& y) { return mul(x, y); }},
+      {"of one careful call",
+       [](const Tensor& x, const Tensor& y) {
+         return cat({x, y}, 0).slice(0, 0, 5);
+       }},
+      {"of two plain calls", [](const Tensor& x, const Tensor& y) { return mul(x.sin(), y); }},
+      {"of two calls, the second careful",
+       [](const Tensor& x, const Tensor& y) {
+         return cat({x.sin(), y}, 0).slice(0, 3, 8);
+       }},
+      {"of a call with a scalar", [](const Tensor& x, const Tensor& y) { return x.sin() + y * 2.0; }},
+  };
+  for (const auto& [what, first] : firsts) DYNAMIC_SECTION("then written: " << what) {
+      const auto f = [&, &first = first](const Tensor& x, const Tensor& y) {
+        const Tensor s = first(x, y);
+        x.add_(1);
+        return s + y * 2.0;
+      };
+      auto g = compile(f);
+      same.run([&] {
+        const Tensor x = randn({5}), y = randn({5}), p = x.clone(), q = y.clone();
+        REQUIRE(same_bits(g(x, same.on ? x : y), f(p, same.on ? p : q)));
+        REQUIRE(same_bits(x, p));
+        REQUIRE(same_bits(y, q));
+      });
+    }
 }
 
 TEST_CASE("modes: grad mode and the default dtype, also between results") {
@@ -178,21 +203,31 @@ TEST_CASE("modes: grad mode and the default dtype, also between results") {
 }
 
 TEST_CASE("attributes, integers, scalars and how many operands") {
-  Toggle other;
-  const auto f = [&](const Tensor& x) {
-    const Tensor y = x.sin();
-    const Tensor a = y.sum({other.on ? 0 : 1});                       // attribute, plain
-    const Tensor b = x.cos().select(0, other.on ? 1 : 2);             // integer
-    const Tensor c = other.on ? y - 3.0 : 3.0 - y;                    // side of the scalar
-    const Tensor d = other.on ? y.to(kLong) * 2 : y.to(kLong) * 2.5;  // type of the scalar
-    std::vector<Tensor> parts(other.on ? 8 : 9, a);
-    return cat({cat(parts, 0), b, c.view({-1}), d.to(kFloat).view({-1})}, 0);
+  bool other = false;
+  const std::pair<const char*, std::function<Tensor(const Tensor&)>> functions[] = {
+      {"attribute of a plain call", [&](const Tensor& x) { return x.sin().sum({other ? 0 : 1}); }},
+      {"attribute beside an input", [&](const Tensor& x) { return x.sum({other ? 0 : 1}); }},
+      {"attribute on the careful path", [&](const Tensor& x) { return x.sin().transpose(0, other ? 1 : 0) * x; }},
+      {"integer", [&](const Tensor& x) { return x.cos().select(0, other ? 1 : 2); }},
+      {"side of a scalar", [&](const Tensor& x) { return other ? x.sin() / 3.0 : 3.0 / x.sin(); }},
+      {"side of a scalar, with an input", [&](const Tensor& x) { return other ? x - 3.0 : 3.0 - x; }},
+      {"type of a scalar", [&](const Tensor& x) { return other ? x.to(kLong).abs() * 2 : x.to(kLong).abs() * 2.5; }},
+      {"type of a scalar, with an input", [&](const Tensor& x) { return other ? pow(x > 0, 2) : (x > 0) * 2.5; }},
+      {"number of operands", [&](const Tensor& x) { return cat(std::vector<Tensor>(other ? 8 : 9, x.sin()), 0); }},
+      {"number of a few operands", [&](const Tensor& x) { return cat(std::vector<Tensor>(other ? 2 : 3, x.sin()), 0); }},
+      {"operator of a plain call", [&](const Tensor& x) { return other ? x.sin().exp() : x.sin().cos(); }},
+      {"operator beside an input", [&](const Tensor& x) { return other ? x.exp() : x.cos(); }},
+      {"operator on the careful path", [&](const Tensor& x) { return Tensor(other ? x.sin().exp_() : x.sin().cos_()); }},
   };
-  auto g = compile(f);
-  other.run([&] {
-    const Tensor x = randn({4, 4}) * 3;
-    REQUIRE(same_bits(g(x), f(x)));
-  });
+  for (const auto& [what, f] : functions) {
+    INFO(what);
+    auto g = compile(f);
+    for (const bool value : {false, false, true, false, true, true, false, true}) {
+      other = value;
+      const Tensor x = randn({4, 4}) * 3;
+      REQUIRE(same_bits(g(x), f(x)));
+    }
+  }
 }
 
 TEST_CASE("scalars are read at every call, in plain calls and in careful ones") {
@@ -216,6 +251,24 @@ TEST_CASE("undefined operands") {
     const Tensor x = randn({2, 4});
     REQUIRE(same_bits(g(x), f(x)));
   });
+}
+
+TEST_CASE("an undefined operand where a tensor was recorded throws as in eager") {
+  auto g = compile([](const Tensor& x, const Tensor& y) { return x + y; });
+  const Tensor x = randn({3});
+  for (int i = 0; i < 3; ++i) {
+    REQUIRE(same_bits(g(x, x.sin()), x + x.sin()));
+    REQUIRE_THROWS_AS(g(x, Tensor()), Error);
+  }
+}
+
+TEST_CASE("the stride of a dimension of size 1 is no guard") {
+  auto g = compile([](const Tensor& x) { return x.sin() + 1; });
+  for (int i = 0; i < 3; ++i) {
+    g(empty_strided({4, 1}, {1, 1}).fill_(1));
+    g(empty_strided({4, 1}, {1, 9}).fill_(1));
+  }
+  REQUIRE(compiles(g) == 1);
 }
 
 TEST_CASE("in place or not") {

@@ -63,21 +63,20 @@ TEST_CASE("the limit of variants in the process") {
 }
 TEST_CASE("child: 5 variants in the process", "[.][accumulated-child]") {
   const Tensor x = randn({4});
-  int64_t compiled = 0, fallbacks = 0;
-  for (int k = 0; k < 4; ++k) {  // four functions of four paths each
-    auto g = compile([k](const Tensor& t, int n) { return turns(t * k, n); });
-    for (int n = 0; n < 4; ++n)
-      for (int i = 0; i < 3; ++i) REQUIRE(same_bits(g(x, n), turns(x * k, n)));
-    compiled += g.stats().regions_compiled;
-    fallbacks += g.stats().eager_fallbacks;
-  }
-  REQUIRE(fallbacks > 0);
+  const auto path = [](const Tensor& t, double k, int n) { return turns(t * k, n); };
+  auto a = compile(path), b = compile(path);
+  for (int n = 0; n < 4; ++n)
+    for (int i = 0; i < 3; ++i) {
+      REQUIRE(same_bits(a(x, 2.0, n), path(x, 2.0, n)));
+      REQUIRE(same_bits(b(x, 3.0, n), path(x, 3.0, n)));
+    }
+  REQUIRE(a.stats().eager_fallbacks + b.stats().eager_fallbacks > 0);
 }
 
 TEST_CASE("the limit of recorded events") { REQUIRE(passes_with("SINTER_NODE_LIMIT=100", "[nodes-child]")); }
 TEST_CASE("child: 100 events a function", "[.][nodes-child]") {
   auto g = compile(turns);
   const Tensor x = randn({4});
-  for (int n = 30; n < 37; ++n) REQUIRE(same_bits(g(x, n), turns(x, n)));
+  for (int n : {120, 5, 120, 7}) REQUIRE(same_bits(g(x, n), turns(x, n)));
   REQUIRE(g.stats().eager_fallbacks > 0);
 }

@@ -44,9 +44,7 @@ inline uint64_t forgotten_key() {
   if (SINTER_MUTANT(match_without_scalar_side)) bits |= uint64_t{kScalarLhs | kScalarRhs} << event_key::kFlagShift;
   if (SINTER_MUTANT(match_without_operand_count)) bits |= event_key::kMany << event_key::kInShift;
   if (SINTER_MUTANT(match_without_scalar_type)) bits |= 0xffull << event_key::kScalarShift;
-  if (SINTER_MUTANT(match_without_grad_mode)) bits |= uint64_t{ambient::kGradMode} << 32;
   if (SINTER_MUTANT(match_without_default_dtype)) bits |= uint64_t{ambient::kDefaultDouble} << 32;
-  if (SINTER_MUTANT(match_without_mxcsr)) bits |= 0xffffull << (32 + ambient::kMxcsrShift);
   return bits;
 }
 
@@ -240,14 +238,13 @@ bool Context::guard_holds(const InputGuard& g, TensorImpl* t, const OpCall& c, i
         return false;
   } else {
     for (size_t d = 0; d < g.sizes.size(); ++d)
-      if (t->sizes[d] != g.sizes[d] && !(g.free_dims >> d & 1) && !SINTER_MUTANT(guard_of_fixed_dim_missing)) return false;
+      if (t->sizes[d] != g.sizes[d] && !(g.free_dims >> d & 1)) return false;
     if (!t->is_contiguous() && !SINTER_MUTANT(free_dims_of_any_layout)) return false;
   }
   // A tensor that already is an input of this region has its slot; here the event wants a new one.
-  if (t->has(head::kBound) && bound_.find(t->storage) != nullptr && !SINTER_MUTANT(bound_tensor_not_seen) && is_bound(t))
-    return false;
+  if (t->has(head::kBound) && bound_.find(t->storage) != nullptr && is_bound(t)) return false;
   for (int j = 0; j < operand; ++j)
-    if (c.in[j] == t && e.info->in[static_cast<size_t>(j)] != g.slot && !SINTER_MUTANT(same_operand_twice_not_seen)) return false;
+    if (c.in[j] == t && e.info->in[static_cast<size_t>(j)] != g.slot) return false;
   return true;
 }
 
