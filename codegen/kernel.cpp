@@ -1,11 +1,13 @@
 #include "kernel.h"
-#include <atomic>
+#include <algorithm>
 #include <chrono>
 #include <mutex>
 #include <unordered_map>
+#include "../runtime/at_fork.h"
 #include "../runtime/cpu.h"
 #include "../runtime/log.h"
 #include "../runtime/mutants.h"
+#include "../runtime/stress.h"
 #include "code_memory.h"
 #include "loop/compile.h"
 
@@ -23,26 +25,12 @@ class LoopKernel : public Kernel {
 struct Key {
   LoopSpec spec;
   Isa isa;
+  uint64_t stress;  // Stress::kernel_seed
   friend bool operator==(const Key&, const Key&) = default;
 };
 
 struct Hasher {
-  size_t operator()(const Key& k) const {
-    uint64_t h = static_cast<uint64_t>(k.isa) * 31 + static_cast<uint64_t>(k.spec.mode);
-    const auto mix = [&h](uint64_t v) { h = (h ^ v) * 0x9e3779b97f4a7c15u, h ^= h >> 29; };
-    for (int64_t s : k.spec.sizes) mix(static_cast<uint64_t>(s));
-    for (const LoopOperand& o : k.spec.operands) {
-      mix(static_cast<uint64_t>(o.dtype) * 2 + o.output);
-      for (int64_t s : o.strides) mix(static_cast<uint64_t>(s));
-    }
-    for (const LoopNode& n : k.spec.nodes) {
-      mix(static_cast<uint64_t>(n.kind) << 32 | static_cast<uint64_t>(n.op) << 8 | static_cast<uint64_t>(n.dtype));
-      mix(static_cast<uint64_t>(static_cast<uint32_t>(n.index)) ^ n.bits);
-      for (int i = 0; i < n.n_in; ++i) mix(static_cast<uint64_t>(n.in[i]));
-    }
-    for (const LoopStore& s : k.spec.stores) mix(static_cast<uint64_t>(s.node) << 32 | static_cast<uint64_t>(s.operand));
-    return h;
-  }
+  size_t operator()(const Key& k) const { return kernel_hash(k.spec, k.isa); }
 };
 
 /// What a mutant leaves out of the key.
@@ -67,37 +55,51 @@ void forget_parts(Key& key) {
 /// The cache does not own kernels: one lives as long as a program uses it, and an entry that died is dropped when its
 /// key is looked up or the table has doubled.
 struct Cache {
-  std::mutex mutex;
   std::unordered_map<Key, std::weak_ptr<const Kernel>, Hasher> kernels;
   size_t sweep_at = 256;
-  std::atomic<size_t> compiled{0}, hits{0};
+  size_t compiled = 0, hits = 0;
 };
 
+/// Held while a kernel is emitted, so that threads asking for one spec get one kernel. Taken before code memory's.
+constinit std::mutex cache_mutex;
+
+/// The caller holds the mutex. Never destroyed: threads may compile while the process ends.
 Cache& cache() {
-  static Cache& c = *new Cache;
-  return c;
+  static constinit Cache* c = nullptr;
+  if (!c) c = new Cache;
+  return *c;
 }
 
-std::shared_ptr<const Kernel> build(const LoopSpec& spec, Isa isa) {
+[[maybe_unused]] const bool watched = at_fork::watch(at_fork::Rank::kernels, [] { return &cache_mutex; });
+
+/// What is said about a kernel that cannot be had, once no lock is held.
+struct Refusal {
+  NoKernel reason = NoKernel::None;
+  std::string why;
+};
+
+std::shared_ptr<const Kernel> build(const LoopSpec& spec, Isa isa, Refusal& refusal) {
   const auto start = std::chrono::steady_clock::now();
   CompiledLoop loop;
-  std::string why;
-  if (!compile_loop(spec, isa, loop, why)) {
-    log(LogTopic::Program, "kernel {} not generated: {}", kernel_name(spec), why);
-    return nullptr;
-  }
-  void* code = install_code(loop.code.data(), loop.code.size());
-  if (!code) {
-    warn("no executable memory for generated code: eager kernels are used instead", "code_memory");
+  if (!compile_loop(spec, isa, loop, refusal.why)) {
+    refusal.reason = NoKernel::NotEmittable;
     return nullptr;
   }
   auto kernel = std::make_shared<LoopKernel>();
-  kernel->fn = reinterpret_cast<KernelFn>(code);
-  kernel->code_bytes = loop.code.size();
-  kernel->scratch_bytes = loop.scratch_bytes;
   kernel->name = kernel_name(spec);
   kernel->spec = spec;
+  kernel->code_bytes = loop.code.size();
+  kernel->scratch_bytes = loop.scratch_bytes;
   kernel->ranges = std::move(loop.ranges);
+  NoCode why;
+  kernel->fn = reinterpret_cast<KernelFn>(install_code(loop.code.data(), loop.code.size(), why));
+  if (!kernel->fn) {
+    refusal.reason = why == NoCode::Full       ? NoKernel::CodeMemoryFull
+                     : why == NoCode::TooLarge ? NoKernel::NotEmittable
+                                               : NoKernel::Refused;
+    refusal.why = why == NoCode::Full ? "code memory is full" : std::to_string(loop.code.size()) + " bytes of code";
+    return nullptr;
+  }
   kernel->compile_us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
   return kernel;
 }
@@ -107,21 +109,10 @@ void drop_dead(Cache& c) {
   c.sweep_at = std::max<size_t>(256, c.kernels.size() * 2);
 }
 
-}  // namespace
-
-bool jit_available() {
-  if (isa() == Isa::None) return false;
-  if (code_memory_works()) return true;
-  warn("the system refuses executable memory: compiled regions run eager kernels", "code_memory");
-  return false;
-}
-
-std::shared_ptr<const Kernel> get_kernel(const LoopSpec& spec, NoKernel* why) {
-  if (why != nullptr) *why = NoKernel::Refused;
-  if (!jit_available()) return nullptr;
+std::shared_ptr<const Kernel> find_or_build(const LoopSpec& spec, Refusal& refusal) {
+  const std::lock_guard lock(cache_mutex);
   Cache& c = cache();
-  const std::lock_guard lock(c.mutex);
-  Key key{spec, isa()};
+  Key key{spec, isa(), stress().kernel_seed};
   forget_parts(key);
   if (const auto found = c.kernels.find(key); found != c.kernels.end()) {
     if (auto kernel = found->second.lock()) {
@@ -129,7 +120,7 @@ std::shared_ptr<const Kernel> get_kernel(const LoopSpec& spec, NoKernel* why) {
       return kernel;
     }
   }
-  auto kernel = build(spec, isa());
+  auto kernel = build(spec, isa(), refusal);
   if (!kernel) return nullptr;
   ++c.compiled;
   if (c.kernels.size() >= c.sweep_at) drop_dead(c);
@@ -137,12 +128,54 @@ std::shared_ptr<const Kernel> get_kernel(const LoopSpec& spec, NoKernel* why) {
   return kernel;
 }
 
+}  // namespace
+
+uint64_t kernel_hash(const LoopSpec& spec, Isa isa) {
+  uint64_t h = static_cast<uint64_t>(isa) * 31 + static_cast<uint64_t>(spec.mode);
+  const auto mix = [&h](uint64_t v) { h = (h ^ v) * 0x9e3779b97f4a7c15u, h ^= h >> 29; };
+  for (int64_t s : spec.sizes) mix(static_cast<uint64_t>(s));
+  for (const LoopOperand& o : spec.operands) {
+    mix(static_cast<uint64_t>(o.dtype) * 2 + o.output);
+    for (int64_t s : o.strides) mix(static_cast<uint64_t>(s));
+  }
+  for (const LoopNode& n : spec.nodes) {
+    mix(static_cast<uint64_t>(n.kind) << 32 | static_cast<uint64_t>(n.op) << 8 | static_cast<uint64_t>(n.dtype));
+    mix(static_cast<uint64_t>(static_cast<uint32_t>(n.index)) ^ n.bits);
+    for (int i = 0; i < n.n_in; ++i) mix(static_cast<uint64_t>(n.in[i]));
+  }
+  for (const LoopStore& s : spec.stores) mix(static_cast<uint64_t>(s.node) << 32 | static_cast<uint64_t>(s.operand));
+  return h;
+}
+
+bool jit_available() {
+  if (isa() == Isa::None) return false;
+  const char* why = "";
+  if (code_memory_works(&why)) return true;
+  warn(fmt::format("the system refuses executable memory ({}): compiled regions run eager kernels", why), "code_memory");
+  return false;
+}
+
+std::shared_ptr<const Kernel> get_kernel(const LoopSpec& spec, NoKernel* why) {
+  Refusal refusal{NoKernel::Refused, {}};
+  std::shared_ptr<const Kernel> kernel;
+  if (jit_available()) {
+    refusal.reason = NoKernel::None;
+    kernel = find_or_build(spec, refusal);
+    if (refusal.reason == NoKernel::Refused) {
+      warn("no executable memory for generated code: eager kernels are used instead", "code_memory");
+    } else if (!kernel) {
+      log(LogTopic::Program, "kernel {} not generated: {}", kernel_name(spec), refusal.why);
+    }
+  }
+  if (why) *why = refusal.reason;
+  return kernel;
+}
+
 CodeStats code_stats() {
-  Cache& c = cache();
-  const std::lock_guard lock(c.mutex);
-  size_t alive = 0;
-  for (const auto& entry : c.kernels) alive += !entry.second.expired();
-  return {alive, code_bytes_in_use(), c.compiled, c.hits};
+  const std::lock_guard lock(cache_mutex);
+  const Cache& c = cache();
+  const auto alive = std::count_if(c.kernels.begin(), c.kernels.end(), [](const auto& entry) { return !entry.second.expired(); });
+  return {static_cast<size_t>(alive), code_memory_stats().bytes_in_use, c.compiled, c.hits};
 }
 
 }  // namespace sinter::codegen

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <vector>
+#include "../runtime/cpu.h"
 #include "loop/loop_spec.h"
 
 namespace sinter::codegen {
@@ -32,18 +33,24 @@ class Kernel {
   const uint8_t* code() const { return reinterpret_cast<const uint8_t*>(fn); }
 };
 
-/// Finds or emits the kernel for `spec` under the current ISA cap. Null when executable memory is refused, the cap is
-/// `none`, or the spec cannot be emitted (the caller runs eager kernels then). Thread-safe; equal specs share code.
-/// `why` (may be null) tells why there is none.
-enum class NoKernel { None, CodeMemoryFull, Refused, NotEmittable };
+/// Why there is no kernel. CodeMemoryFull: freeing other kernels and asking again may help. Refused: no executable memory
+/// (maybe only for now), or an ISA cap of `none`. NotEmittable: never for this spec.
+enum class NoKernel : uint8_t { None, CodeMemoryFull, Refused, NotEmittable };
+
+/// Finds or emits the kernel for `spec` under the current ISA cap. Null, and `why` set, when there is none: the caller runs
+/// eager kernels then. Thread-safe, also around fork(); equal specs share code.
 std::shared_ptr<const Kernel> get_kernel(const LoopSpec& spec, NoKernel* why = nullptr);
+
+/// Picks a bucket of the cache; whether two kernels are the same is decided by comparing all of both specs.
+uint64_t kernel_hash(const LoopSpec& spec, Isa isa);
 
 /// Disassembly, one instruction per line, grouped by node; `note(node)` gives the comment of a group (may be empty).
 std::string disassemble(const Kernel& kernel, const std::vector<std::string>& node_notes);
 
-/// False when the system refuses executable memory (probed once, logged once) or SINTER_ISA=none.
+/// False when the system refuses executable memory (logged once) or SINTER_ISA=none.
 bool jit_available();
 
+/// Living kernels and the bytes of their code (in granules of 64); kernels compiled and lookups answered since the start.
 struct CodeStats {
   size_t kernels, code_bytes, compiled, cache_hits;
 };

@@ -94,7 +94,18 @@ Tensor eye(int64_t n, int64_t m, TensorOptions options, Loc loc) {
   return finish(std::move(t), options, loc);
 }
 
-TensorData::TensorData(std::initializer_list<TensorData> parts)
+TensorData::TensorData(Scalar value) : type_(value.type()) {
+  memory_gate([&] { values_.push_back(value); });
+}
+
+void TensorData::start_list(size_t n) {
+  memory_gate([&] {
+    sizes_.push_back(static_cast<int64_t>(n));
+    values_.reserve(n);
+  });
+}
+
+TensorData::TensorData(std::initializer_list<TensorData> parts) try
     : sizes_{static_cast<int64_t>(parts.size())}, type_(ScalarType::Double) {
   if (parts.size() == 0) return;
   const TensorData& first = *parts.begin();
@@ -111,7 +122,7 @@ TensorData::TensorData(std::initializer_list<TensorData> parts)
           dtype_name(type_), dtype_name(p.type_));
     values_.insert(values_.end(), p.values_.begin(), p.values_.end());
   }
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 Tensor tensor(const TensorData& data, TensorOptions options, Loc loc) {
   Tensor t = allocate_tensor("tensor", type_or(options, natural_type(data.type())), data.sizes());
@@ -124,7 +135,9 @@ Tensor from_blob_with_deleter(void* data, IntArrayRef sizes, IntArrayRef strides
   const ScalarType dtype = type_or(options, default_dtype());
   const size_t nbytes = extent_bytes("from_blob", dtype, sizes, strides);
   if (data == nullptr && nbytes != 0) raise<ValueError>("from_blob: the data pointer is null");
-  Tensor t = Tensor::adopt(new TensorImpl(dtype, sizes, strides, 0, Storage::borrow(data, nbytes, std::move(deleter))));
+  Tensor t = memory_gate([&] {
+    return Tensor::adopt(TensorImpl::make(dtype, sizes, strides, 0, Storage::borrow(data, nbytes, std::move(deleter))));
+  });
   if (current_frame) frame_borrowed(t.impl());
   return finish(std::move(t), options, loc);
 }

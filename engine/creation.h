@@ -46,11 +46,11 @@ Tensor randn_like(const Tensor& self, TensorOptions options = {}, Loc loc = Loc:
 class TensorData {
  public:
   template <class T>
-  requires std::is_arithmetic_v<T> TensorData(T value) : values_{Scalar(value)}, type_(Scalar(value).type()) {}
-  TensorData(Scalar value) : values_{value}, type_(value.type()) {}
+  requires std::is_arithmetic_v<T> TensorData(T value) : TensorData(Scalar(value)) {}
+  TensorData(Scalar value);
   template <class T>
-  requires std::is_arithmetic_v<T> TensorData(const std::vector<T>& values)
-      : sizes_{static_cast<int64_t>(values.size())}, type_(Scalar(T()).type()) {
+  requires std::is_arithmetic_v<T> TensorData(const std::vector<T>& values) : type_(Scalar(T()).type()) {
+    start_list(values.size());
     for (const T v : values) values_.emplace_back(v);
   }
   TensorData(std::initializer_list<TensorData> parts);
@@ -60,6 +60,7 @@ class TensorData {
   ScalarType type() const { return type_; }  // Bool, Long, Double
 
  private:
+  void start_list(size_t n);
   std::vector<Scalar> values_;
   std::vector<int64_t> sizes_;
   ScalarType type_;

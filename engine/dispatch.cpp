@@ -1,5 +1,6 @@
 #include "dispatch.h"
 #include "../runtime/mutants.h"
+#include "../runtime/out_of_memory.h"
 #include "autograd/node.h"
 #include "eager.h"
 #include "frame/context.h"
@@ -24,10 +25,10 @@ Tensor eager_call(const OpCall& call) {
   return result;
 }
 
-Tensor call(const OpCall& c) {
+Tensor call(const OpCall& c) try {
   if (Context* frame = current_context()) return frame->call(c);
   return eager_call(c);
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 // The short forms try the plain replay first: the event at the cursor is this very call on these very tensors.
 // `differ` of the event at the cursor is 0 for a plain match; kTracked says that the event also builds an autograd node,
@@ -60,9 +61,9 @@ template <int n>
   return call({.op = op, .flags = flags, .n_in = n, .in = in, .attr = attr, .loc = loc});
 }
 template <int n>
-[[gnu::noinline]] Tensor tracked_call(Event* e, Op op, uint8_t flags, TensorImpl* const* in, uint64_t attr, Loc loc) {
+[[gnu::noinline]] Tensor tracked_call(Event* e, Op op, uint8_t flags, TensorImpl* const* in, uint64_t attr, Loc loc) try {
   return current_context()->hand_out_tracked(e, {.op = op, .flags = flags, .n_in = n, .in = in, .attr = attr, .loc = loc});
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 /// The event at the cursor is this call: its result. Undefined: it is not, nothing was done.
 template <int n>
@@ -114,7 +115,7 @@ Tensor call1s(Op op, const Tensor& a, Scalar s, uint64_t attr, Loc loc, uint8_t 
   TensorImpl* in[] = {a.impl()};
   const OpCall c{.op = op, .flags = flags, .n_scalars = 1, .n_in = 1, .in = in, .attr = attr, .scalars = {s}, .loc = loc};
   Context* f = current_context();
-  if (f == nullptr) return eager_call(c);
+  if (f == nullptr) return call(c);
   {
     const Context::Inside inside(*f);
     Event* e = f->cursor;
@@ -125,10 +126,10 @@ Tensor call1s(Op op, const Tensor& a, Scalar s, uint64_t attr, Loc loc, uint8_t 
         (f->slots[e->in[0]] == a.impl() || SINTER_MUTANT(fast_scalar_call_without_operand)) &&
         e->first_scalar < f->scalar_capacity()) [[likely]] {
       if (!SINTER_MUTANT(fast_scalars_not_updated)) f->scalars[e->first_scalar] = s;
-      return differ == 0 ? f->hand_out(e) : f->hand_out_tracked(e, c);
+      return differ == 0 ? f->hand_out(e) : memory_gate([&] { return f->hand_out_tracked(e, c); });
     }
   }
-  return f->call(c);
+  return call(c);
 }
 
 }  // namespace sinter

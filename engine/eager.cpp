@@ -60,7 +60,7 @@ Tensor run_eager(const OpCall& call) {
     TensorImpl* base = call.in[0];
     if (base->storage->is_pending()) (void)base->storage->bytes(call.loc);  // that frame counts only the views it made
     base->storage->retain();
-    return Tensor::adopt(new TensorImpl(meta.dtype, meta.sizes, meta.strides, meta.offset, base->storage));
+    return Tensor::adopt(TensorImpl::make(meta.dtype, meta.sizes, meta.strides, meta.offset, base->storage));
   }
   // Operands first: a pending one may throw, and nothing must have been allocated or written for naught.
   for (TensorImpl* t : call.operands())
@@ -79,7 +79,7 @@ Tensor run_eager(const OpCall& call) {
   if (__builtin_mul_overflow(numel, static_cast<int64_t>(element_size(meta.dtype)), &nbytes))
     raise<ShapeError>("{}: the result {} needs more than 2^63 bytes", describe(call), to_string(meta.sizes));
   Tensor result =
-      Tensor::adopt(new TensorImpl(meta.dtype, meta.sizes, meta.strides, 0, Storage::allocate(static_cast<size_t>(nbytes))));
+      Tensor::adopt(TensorImpl::make(meta.dtype, meta.sizes, meta.strides, 0, Storage::allocate(static_cast<size_t>(nbytes))));
   run_eager_into(call, result.impl());
   return result;
 }

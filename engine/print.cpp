@@ -5,6 +5,7 @@
 #include <ostream>
 #include <sstream>
 #include <vector>
+#include "../runtime/out_of_memory.h"
 #include "tensor.h"
 
 namespace sinter {
@@ -180,16 +181,23 @@ void put(std::ostream& out, const Tensor& t, Loc loc) {
 }  // namespace
 
 std::string Tensor::str(Loc loc) const {
-  std::ostringstream out;
-  put(out, *this, loc);
-  return out.str();
+  return memory_gate([&] {
+    std::ostringstream out;
+    out.exceptions(std::ios::badbit);  // else half a text would be returned when memory runs out
+    put(out, *this, loc);
+    return out.str();
+  });
 }
 
 std::ostream& operator<<(std::ostream& out, const Tensor& t) {
-  std::ostringstream text;
-  text.precision(out.precision());
-  put(text, t, {});
-  return out << text.str();
+  const std::string text = memory_gate([&] {
+    std::ostringstream s;
+    s.exceptions(std::ios::badbit);
+    s.precision(out.precision());
+    put(s, t, {});
+    return s.str();
+  });
+  return out << text;
 }
 
 }  // namespace sinter

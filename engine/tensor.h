@@ -111,7 +111,10 @@ class Tensor {
   void* data_ptr(Loc loc = Loc::current()) const { return mutable_data(ScalarType::Undefined, loc); }
 
   // -- autograd (engine/autograd)
-  bool requires_grad() const { return get()->has(head::kRequiresGrad); }
+  bool requires_grad() const {
+    const uint64_t h = get()->head.load(std::memory_order_relaxed);
+    return h & head::kRequiresGrad || (h & head::kAutograd && view_requires_grad());
+  }
   const Tensor& set_requires_grad(bool on, Loc loc = Loc::current()) const;
   const Tensor& requires_grad_(bool on = true, Loc loc = Loc::current()) const { return set_requires_grad(on, loc); }
   bool is_leaf() const;
@@ -151,6 +154,7 @@ class Tensor {
     return impl_;
   }
   [[noreturn]] static void undefined_error();
+  bool view_requires_grad() const;  // a view whose base came to require grad
   unsigned add_hook(std::function<Tensor(const Tensor&)> hook) const;
   const void* const_data(ScalarType t, Loc loc) const;
   void* mutable_data(ScalarType t, Loc loc) const;

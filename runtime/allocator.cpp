@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <mutex>
 #include <utility>
-#include <vector>
+#include "at_fork.h"
 #include "error.h"
 #include "mutants.h"
 
@@ -40,13 +40,15 @@ struct Block {
 
 struct LargeCache {
   std::mutex mutex;
-  std::vector<void*> lists[kClasses];
+  Block* lists[kClasses] = {};
   size_t bytes = 0;
 };
 LargeCache& large_cache() {
   static auto* cache = new LargeCache();  // never destroyed: tensors may outlive static destruction
   return *cache;
 }
+
+[[maybe_unused]] const bool watched = at_fork::watch(at_fork::Rank::allocator, [] { return &large_cache().mutex; });
 
 void* system_allocate(size_t n) {
   if (n < kHugePage) return std::aligned_alloc(kAlign, n);
@@ -120,11 +122,10 @@ void* allocate_large(size_t rounded, int cls) {
   LargeCache& cache = large_cache();
   {
     std::lock_guard lock(cache.mutex);
-    if (!cache.lists[cls].empty()) {
-      void* p = cache.lists[cls].back();
-      cache.lists[cls].pop_back();
+    if (Block* b = cache.lists[cls]) {
+      cache.lists[cls] = b->next;
       cache.bytes -= rounded;
-      return p;
+      return b;
     }
   }
   void* p = system_allocate(rounded);
@@ -181,7 +182,8 @@ void free_bytes(void* p, size_t nbytes) noexcept {
     LargeCache& cache = large_cache();
     std::lock_guard lock(cache.mutex);
     if (cache.bytes + rounded <= kMostCachedLarge) {
-      cache.lists[cls].push_back(p);
+      new (p) Block{cache.lists[cls]};
+      cache.lists[cls] = static_cast<Block*>(p);
       cache.bytes += rounded;
       return;
     }
@@ -197,10 +199,8 @@ void release_cached_memory() {
   t_large.clear();
   LargeCache& cache = large_cache();
   std::lock_guard lock(cache.mutex);
-  for (auto& list : cache.lists) {
-    for (void* p : list) std::free(p);
-    list.clear();
-  }
+  for (Block*& list : cache.lists)
+    while (list != nullptr) std::free(std::exchange(list, list->next));
   cache.bytes = 0;
 }
 

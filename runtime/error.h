@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <stdexcept>
 #include <string>
+#include "out_of_memory.h"
 
 namespace sinter {
 
@@ -60,7 +61,8 @@ class FailedRegionError : public Error {
 
 template <class E = Error, class... Args>
 [[noreturn]] void raise(fmt::format_string<Args...> text, Args&&... args) {
-  throw E(fmt::format(text, std::forward<Args>(args)...));
+  memory_gate([&] { throw E(fmt::format(text, std::forward<Args>(args)...)); });
+  __builtin_unreachable();
 }
 
 }  // namespace sinter

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <mutex>
 #include <set>
+#include "at_fork.h"
 #include "env.h"
 
 namespace sinter {
@@ -17,7 +18,31 @@ constexpr struct {
 
 std::atomic<void (*)(std::string_view)> g_sink{nullptr};
 
+/// Keys of the warnings that are given once.
+struct Said {
+  std::mutex mutex;
+  std::set<std::string, std::less<>> keys;
+};
+Said& said() {
+  static auto* s = new Said();  // never destroyed: threads may warn while the process ends
+  return *s;
+}
+/// Taken around each write to stderr, so that spdlog's own lock is free whenever this one is.
+std::mutex writing;
+[[maybe_unused]] const bool watched = at_fork::watch(
+    at_fork::Rank::log,
+    [] {
+      (void)log_enabled(LogTopic::Graph);  // so that nobody is in the middle of reading the environment
+      said().mutex.lock();
+      writing.lock();
+    },
+    [] {
+      writing.unlock();
+      said().mutex.unlock();
+    });
+
 void to_stderr(std::string_view line, bool warning) {
+  const std::lock_guard lock(writing);
   static auto* logger = [] {
     auto* l = new std::shared_ptr<spdlog::logger>(
         std::make_shared<spdlog::logger>("sinter", std::make_shared<spdlog::sinks::stderr_color_sink_mt>()));
@@ -78,10 +103,9 @@ void log_line(LogTopic topic, std::string_view text) {
 
 void warn(std::string_view text, std::string_view once_key) {
   if (!once_key.empty()) {
-    static std::mutex mutex;
-    static auto* seen = new std::set<std::string, std::less<>>();
-    std::lock_guard lock(mutex);
-    if (!seen->emplace(once_key).second) return;
+    Said& s = said();
+    const std::lock_guard lock(s.mutex);
+    if (!s.keys.emplace(once_key).second) return;
   }
   emit(fmt::format("warning: {}", text), true);
 }

@@ -5,7 +5,9 @@
 #include <initializer_list>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
+#include "out_of_memory.h"
 
 namespace sinter {
 
@@ -49,8 +51,16 @@ class SizeVec {
   SizeVec(IntArrayRef r) { assign(r); }
   SizeVec(std::initializer_list<int64_t> l) { assign(IntArrayRef(l)); }
   SizeVec(const SizeVec& o) { assign(o); }
+  SizeVec(SizeVec&& o) noexcept { *this = std::move(o); }
   SizeVec& operator=(const SizeVec& o) {
     if (this != &o) assign(o);
+    return *this;
+  }
+  SizeVec& operator=(SizeVec&& o) noexcept {
+    std::copy_n(o.inline_, kInline, inline_);
+    std::swap(heap_, o.heap_);
+    std::swap(size_, o.size_);
+    std::swap(capacity_, o.capacity_);
     return *this;
   }
   ~SizeVec() { delete[] heap_; }
@@ -62,7 +72,7 @@ class SizeVec {
   /// Keeps the first entries, the new ones are 0.
   void resize(size_t n) {
     if (n > kInline && n > capacity_) {
-      auto* grown = new int64_t[n]();
+      int64_t* grown = memory_gate([&] { return new int64_t[n](); });
       std::copy_n(data(), size_, grown);
       delete[] heap_;
       heap_ = grown;

@@ -1,4 +1,5 @@
 #include "storage.h"
+#include <memory>
 #include "allocator.h"
 #include "error.h"
 #include "mutants.h"
@@ -19,19 +20,23 @@ void Storage::operator delete(void* p) { StorageCache::give(p); }
 Storage* Storage::empty() { return new Storage(); }
 
 Storage* Storage::allocate(size_t nbytes) {
-  void* p = allocate_bytes(nbytes);  // before the object: a throw leaves nothing behind
   Storage* s = new Storage();
-  s->data = p;
-  s->nbytes = nbytes;
+  try {
+    s->acquire_bytes(nbytes);
+  } catch (...) {
+    delete s;
+    throw;
+  }
   return s;
 }
 
 Storage* Storage::borrow(void* data, size_t nbytes, std::function<void(void*)> deleter) {
+  auto kept = deleter ? std::make_unique<std::function<void(void*)>>(std::move(deleter)) : nullptr;
   Storage* s = new Storage();
   s->data = data;
   s->nbytes = nbytes;
   s->set(kBorrowed);
-  if (deleter) s->deleter_ = new std::function<void(void*)>(std::move(deleter));
+  s->deleter_ = kept.release();
   return s;
 }
 

@@ -14,6 +14,15 @@ using ImplCache = ObjectCache<TensorImpl, sizeof(TensorImpl)>;
 void* TensorImpl::operator new(size_t) { return ImplCache::take(); }
 void TensorImpl::operator delete(void* p) { ImplCache::give(p); }
 
+TensorImpl* TensorImpl::make(ScalarType t, IntArrayRef sz, IntArrayRef st, int64_t off, Storage* s) {
+  try {
+    return new TensorImpl(t, sz, st, off, s);
+  } catch (...) {
+    if (s != nullptr) s->release();
+    throw;
+  }
+}
+
 void dispose(TensorImpl* t) {
   const uint64_t h = t->head.load(std::memory_order_acquire);
   if (h & head::kPooled) {

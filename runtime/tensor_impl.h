@@ -38,9 +38,15 @@ struct TensorImpl {
   TensorPool* pool = nullptr;            // set while kPooled
   int64_t numel = 0;
   SizeVec sizes, strides;
+  // Only while it is buried (engine/frame/graves.h); in the tensor, so that dropping a handle needs no memory.
+  TensorImpl* next_buried;
+  uint64_t buried_at;
 
   TensorImpl(ScalarType t, IntArrayRef sz, IntArrayRef st, int64_t off, Storage* s /* takes the reference */)
       : head(head::make(t, sz.size(), 0, 1)), storage(s), offset(off), numel(numel_of(sz)), sizes(sz), strides(st) {}
+
+  /// A new tensor over `s`, whose reference is taken over, also when memory runs out.
+  static TensorImpl* make(ScalarType t, IntArrayRef sz, IntArrayRef st, int64_t off, Storage* s);
 
   ScalarType dtype() const { return static_cast<ScalarType>((head.load(std::memory_order_relaxed) >> head::kDtypeShift) & 0xff); }
   int64_t rank() const { return static_cast<int64_t>(sizes.size()); }

@@ -1,155 +1,16 @@
-// Random kernels, the kernel cache, code memory, what instructions kernels are made of.
-#include <Zydis/Zydis.h>
+// Random kernels against the interpreter, the kernel cache, disassembly.
+#include <pthread.h>
 #include <catch2/catch.hpp>
-#include <set>
 #include <thread>
-#include "codegen_reference.h"
+#include "codegen/code_memory.h"
+#include "codegen/loop/compile.h"
+#include "codegen_random_spec.h"
 
 using namespace sinter;
 using namespace sinter::codegen;
 using namespace sinter::codegen::reference;
 
 namespace {
-
-constexpr ScalarType kTypes[] = {kBool, kLong, kFloat, kDouble};
-constexpr ScalarType kNumbers[] = {kLong, kFloat, kDouble};
-
-/// A random kernel: values of every type, random strides, reductions and what follows them.
-class RandomSpec {
- public:
-  explicit RandomSpec(uint64_t seed) : rng_(seed), mode_(static_cast<LoopMode>(pick(3))), b_(mode_, sizes()) { build(); }
-  const LoopSpec& spec() const { return b_.spec; }
-
- private:
-  uint64_t pick(uint64_t n) { return rng_() % n; }
-  SizeVec sizes() {
-    static constexpr int64_t lengths[] = {1, 2, 3, 5, 8, 15, 16, 17, 31, 32, 40, 65, 100};
-    const size_t rank = 1 + pick(3) + (mode_ == LoopMode::Column);
-    SizeVec s;
-    for (size_t d = 0; d < rank; ++d)
-      s.push_back(d + 1 < rank ? 1 + static_cast<int64_t>(pick(4)) : lengths[pick(std::size(lengths))]);
-    if (mode_ == LoopMode::Column) s[rank - 2] = lengths[pick(std::size(lengths))];
-    return s;
-  }
-  size_t axis() const { return b_.spec.sizes.size() - (mode_ == LoopMode::Column ? 2 : 1); }
-
-  SizeVec strides() {
-    SizeVec s = b_.dense();
-    const uint64_t kind = pick(6);
-    if (kind == 0) {  // reversed order of dimensions
-      int64_t step = 1;
-      for (size_t d = 0; d < s.size(); ++d) {
-        s[d] = step;
-        step *= b_.spec.sizes[d];
-      }
-    } else if (kind == 1) {
-      for (size_t d = 0; d < s.size(); ++d) s[d] *= 2;
-    } else if (kind == 2) {
-      for (size_t d = 0; d < s.size(); ++d)
-        if (pick(2)) s[d] = 0;
-    }
-    return s;
-  }
-
-  int add_node() {
-    if (nodes_.size() < 3 || pick(6) == 0) {
-      const uint64_t kind = pick(8);
-      if (kind == 0) return b_.scalar(kTypes[pick(4)]);
-      if (kind == 1) return b_.constant(kTypes[pick(4)], static_cast<double>(pick(7)) - 3);
-      if (kind == 2) return b_.iota(static_cast<int>(pick(b_.spec.sizes.size())), kNumbers[pick(3)]);
-      return b_.load(kTypes[pick(4)], strides());
-    }
-    const int x = any();
-    if (pick(6) == 0) return b_.cast_to(kTypes[pick(4)], x);
-    if (mode_ != LoopMode::Pointwise && pick(5) == 0 && type(x) != kBool) return b_.reduce(static_cast<ReduceKind>(pick(3)), x);
-    static constexpr Op ops[] = {Op::add,     Op::sub,  Op::mul,   Op::div,  Op::minimum, Op::maximum,     Op::eq,
-                                 Op::lt,      Op::ge,   Op::exp,   Op::tanh, Op::sin,     Op::log,         Op::relu,
-                                 Op::neg,     Op::abs,  Op::where, Op::sqrt, Op::sigmoid, Op::logical_and, Op::logical_not,
-                                 Op::addcmul, Op::gelu, Op::erf,   Op::sign, Op::cos,     Op::rsqrt};
-    const Op op = ops[pick(std::size(ops))];
-    const OpInfo& info = op_info(op);
-    std::vector<int> in;
-    for (int i = 0; i < info.min_in + (info.min_in == 1 && info.max_in == 2); ++i)
-      in.push_back(of_type(op == Op::where && i == 0 ? kBool : type(x)));
-    return can_emit(op, type(x)) ? b_.compute(op, in) : x;
-  }
-
-  ScalarType type(int n) const { return b_.spec.nodes[static_cast<size_t>(n)].dtype; }
-  int any() { return nodes_[nodes_.size() - 1 - pick(std::min<size_t>(nodes_.size(), reach_))]; }
-  int of_type(ScalarType t) {
-    for (int tries = 0; tries < 6; ++tries)
-      if (const int n = any(); type(n) == t) return n;
-    return b_.cast_to(t, any());
-  }
-
-  void build() {
-    const bool large = pick(5) == 0;  // more values than registers
-    const size_t count = large ? 40 + pick(160) : 4 + pick(28);
-    reach_ = large ? 60 : 8;
-    while (nodes_.size() < count) nodes_.push_back(add_node());
-    const size_t stores = 1 + pick(large ? 9 : 3);
-    for (size_t i = 0; i < stores; ++i) {
-      const int n = nodes_[nodes_.size() - 1 - pick(std::min<size_t>(nodes_.size(), (large ? 12 : 1) * i + 1))];
-      SizeVec s = b_.dense();
-      if (!varies(n) && mode_ != LoopMode::Pointwise && pick(4)) {  // once per row or column
-        SizeVec kept = b_.spec.sizes;
-        kept[axis()] = 1;
-        s = contiguous_strides(kept);
-        s[axis()] = 0;
-      }
-      b_.store(n, s);
-    }
-  }
-
-  bool varies(int n) const {
-    const LoopNode& x = b_.spec.nodes[static_cast<size_t>(n)];
-    if (x.kind == LoopKind::Load) return b_.spec.operands[static_cast<size_t>(x.index)].strides[axis()] != 0;
-    if (x.kind == LoopKind::Iota) return static_cast<size_t>(x.index) == axis();
-    if (x.kind == LoopKind::Reduce) return false;
-    for (int i = 0; i < x.n_in; ++i)
-      if (varies(x.in[i])) return true;
-    return false;
-  }
-
-  std::mt19937_64 rng_;
-  LoopMode mode_;
-  size_t reach_ = 8;  // how far back operands are taken from
-  SpecBuilder b_;
-  std::vector<int> nodes_;
-};
-
-/// Decodes all of a kernel's instructions; returns the first complaint.
-std::string decode(const Kernel& k, Isa isa) {
-  static const std::set<ZydisMnemonic> banned = {ZYDIS_MNEMONIC_VPTERNLOGD, ZYDIS_MNEMONIC_VPTERNLOGQ, ZYDIS_MNEMONIC_VPERMT2PS,
-                                                 ZYDIS_MNEMONIC_VPERMI2PS,  ZYDIS_MNEMONIC_VPBLENDVB,  ZYDIS_MNEMONIC_LDMXCSR};
-  ZydisDecoder decoder;
-  ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-  bool first = true;
-  uint32_t expected = 0;
-  for (const CodeRange& range : k.ranges) {
-    if (range.begin != expected) return "ranges leave a gap";
-    expected = range.end;
-    for (uint32_t at = range.begin; at < range.end;) {
-      ZydisDecodedInstruction inst;
-      ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-      if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, k.code() + at, range.end - at, &inst, operands))) return "undecodable";
-      const std::string name = ZydisMnemonicGetString(inst.mnemonic);
-      if (first && inst.mnemonic != ZYDIS_MNEMONIC_ENDBR64) return "no endbr64 at the entry";
-      first = false;
-      if (isa == Isa::Avx2 && inst.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX) return name + " is EVEX";
-      if (isa == Isa::Avx2 && name[0] == 'k') return name + " is AVX-512";
-      const bool legacy_sse = inst.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
-                              operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-                              ZydisRegisterGetClass(operands[0].reg.value) == ZYDIS_REGCLASS_XMM;
-      if (legacy_sse) return name + " is legacy SSE";
-      if (banned.count(inst.mnemonic) ||
-          (inst.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX && inst.avx.rounding.mode != ZYDIS_ROUNDING_MODE_INVALID))
-        return name + " is banned";
-      at += inst.length;
-    }
-  }
-  return "";
-}
 
 LoopSpec chain(int64_t n, double c) {
   SpecBuilder b(LoopMode::Pointwise, {n});
@@ -166,8 +27,6 @@ TEST_CASE("random kernels equal the interpreter") {
       const Check c = check(random.spec(), isa, seed, seed % 2);
       INFO("seed " << seed << "\n" << to_string(random.spec()));
       REQUIRE(c.failure == "");
-      const auto kernel = get_kernel(random.spec());
-      REQUIRE(decode(*kernel, isa) == "");
     }
   }
 }
@@ -222,32 +81,90 @@ TEST_CASE("an instruction-set cap of none gives no kernel") {
   set_isa_cap(detected_isa());
 }
 
-TEST_CASE("what cannot be emitted is refused") {
+TEST_CASE("what cannot be emitted is refused, and the caller learns why") {
   set_isa_cap(detected_isa());
+  NoKernel why = NoKernel::None;
   SpecBuilder b(LoopMode::Pointwise, {10});
   b.store(b.compute(Op::remainder, {b.load(kLong), b.load(kLong)}));
-  REQUIRE(get_kernel(b.spec) == nullptr);
+  REQUIRE(get_kernel(b.spec, &why) == nullptr);
+  REQUIRE(why == NoKernel::NotEmittable);
   SpecBuilder c(LoopMode::Row, {10});
   c.store(c.reduce(ReduceKind::Max, c.load(kBool)), {0});
-  REQUIRE(get_kernel(c.spec) == nullptr);
+  REQUIRE(get_kernel(c.spec, &why) == nullptr);
+  REQUIRE(why == NoKernel::NotEmittable);
+  REQUIRE(get_kernel(chain(10, 5), &why));
+  REQUIRE(why == NoKernel::None);
+  set_isa_cap(Isa::None);
+  REQUIRE(get_kernel(chain(10, 5), &why) == nullptr);
+  REQUIRE(why == NoKernel::Refused);
+  set_isa_cap(detected_isa());
 }
 
-TEST_CASE("no page is writable and executable") {
-  set_isa_cap(detected_isa());
-  const auto k = get_kernel(chain(10, 2));
-  FILE* maps = std::fopen("/proc/self/maps", "r");
-  char line[512];
-  int executable = 0;
-  while (std::fgets(line, sizeof line, maps)) {
-    char perms[8];
-    unsigned long begin, end;
-    REQUIRE(std::sscanf(line, "%lx-%lx %7s", &begin, &end, perms) == 3);
-    REQUIRE_FALSE((perms[1] == 'w' && perms[2] == 'x'));
-    const auto at = reinterpret_cast<unsigned long>(k->code());
-    if (at >= begin && at < end) executable += perms[2] == 'x' && perms[1] != 'w';
+namespace {
+
+/// Values that all live from the start to the end.
+LoopSpec hoard(LoopMode mode, int count) {
+  SpecBuilder b(mode, {3, 40});
+  std::vector<int> values;
+  for (int i = 0; i < count; ++i) values.push_back(b.compute(Op::sin, {b.load(kFloat)}));
+  int sum = b.constant(kFloat, 0);
+  for (int v : values) sum = b.compute(Op::add, {sum, mode == LoopMode::Pointwise ? v : b.reduce(ReduceKind::Sum, v)});
+  for (size_t i = values.size(); i-- > 0;) sum = b.compute(Op::sub, {sum, values[i]});
+  b.store(sum);
+  return b.spec;
+}
+
+/// Calls a kernel on operands of its own.
+void run_on_zeros(const Kernel& kernel) {
+  std::vector<float> memory(3 * 40, 0.5f);
+  std::vector<void*> operands(kernel.spec.operands.size(), memory.data());
+  std::unique_ptr<void, void (*)(void*)> scratch(std::aligned_alloc(64, (kernel.scratch_bytes + 64) / 64 * 64), std::free);
+  kernel.fn(operands.data(), nullptr, scratch.get());
+}
+
+}  // namespace
+
+TEST_CASE("kernels fit on small stacks, or are refused") {
+  for (Isa isa : levels()) {
+    set_isa_cap(isa);
+    NoKernel why = NoKernel::None;
+    REQUIRE(get_kernel(hoard(LoopMode::Column, 400), &why) == nullptr);  // frames of more than 100 KiB
+    REQUIRE(why == NoKernel::NotEmittable);
+    std::vector<std::shared_ptr<const Kernel>> kernels;
+    for (LoopMode mode : {LoopMode::Pointwise, LoopMode::Row, LoopMode::Column})
+      for (int count = 4; count < 400; count += count / 4)
+        if (const auto k = get_kernel(hoard(mode, count))) kernels.push_back(k);
+    REQUIRE(kernels.size() > 20);
+    pthread_attr_t small;
+    pthread_attr_init(&small);
+    REQUIRE(pthread_attr_setstacksize(&small, 64 << 10) == 0);
+    const auto run_all = [](void* all) -> void* {
+      for (const auto& k : *static_cast<decltype(kernels)*>(all)) run_on_zeros(*k);
+      return nullptr;
+    };
+    pthread_t thread;
+    REQUIRE(pthread_create(&thread, &small, run_all, &kernels) == 0);
+    REQUIRE(pthread_join(thread, nullptr) == 0);
+    pthread_attr_destroy(&small);
   }
-  std::fclose(maps);
-  REQUIRE(executable == 1);
+}
+
+TEST_CASE("more code than a kernel may have is refused") {
+  set_isa_cap(detected_isa());
+  SpecBuilder b(LoopMode::Pointwise, {1000, 7});
+  int v = b.load(kFloat);
+  for (int i = 0; i < 2000; ++i) v = b.compute(Op::gelu, {v});
+  b.store(v);
+  CompiledLoop loop;
+  std::string reason;
+  compile_loop(b.spec, isa(), loop, reason);
+  REQUIRE(reason == "");
+  REQUIRE(loop.code.size() > kMaxKernelBytes);
+  NoKernel why = NoKernel::None;
+  const CodeStats before = code_stats();
+  REQUIRE(get_kernel(b.spec, &why) == nullptr);
+  REQUIRE(why == NoKernel::NotEmittable);
+  REQUIRE(code_stats().code_bytes == before.code_bytes);
 }
 
 TEST_CASE("large outputs stream, whatever their alignment") {

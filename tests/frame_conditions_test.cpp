@@ -253,6 +253,17 @@ TEST_CASE("undefined operands") {
   });
 }
 
+TEST_CASE("an undefined operand in the middle") {
+  Toggle weight;
+  const Tensor w = randn({4}), b = randn({4});
+  const auto f = [&](const Tensor& x) { return layer_norm(x.sin(), {4}, weight.on ? w : Tensor(), b); };
+  auto g = compile(f);
+  weight.run([&] {
+    const Tensor x = randn({2, 4});
+    REQUIRE(same_bits(g(x), f(x)));
+  });
+}
+
 TEST_CASE("an undefined operand where a tensor was recorded throws as in eager") {
   auto g = compile([](const Tensor& x, const Tensor& y) { return x + y; });
   const Tensor x = randn({3});
@@ -312,6 +323,12 @@ TEST_CASE("what was given away is nobody else's") {
     std::vector<Tensor> kept;
     for (int i = 0; i < 4; ++i) kept.push_back(g(full({3}, static_cast<double>(i))));
     for (int i = 0; i < 4; ++i) REQUIRE(kept[static_cast<size_t>(i)].select(0, 1).item<float>() == 2.0f * static_cast<float>(i));
+  }
+  SECTION("a view of a result that is gone, which autograd does not remember") {
+    auto g = compile([](const Tensor& x) { return (x * 2).slice(0, 1, 3); });
+    std::vector<Tensor> kept;
+    for (int i = 0; i < 4; ++i) kept.push_back(g(full({3}, i, kLong)));
+    for (int i = 0; i < 4; ++i) REQUIRE(kept[static_cast<size_t>(i)].select(0, 1).item<int64_t>() == 2 * i);
   }
   SECTION("a result wanted in some calls only") {
     Toggle want;
@@ -390,4 +407,99 @@ TEST_CASE("a row of two regions keeps nothing of the first") {
     REQUIRE(same_bits(x, u));
     REQUIRE(same_bits(y, v));
   }
+}
+
+TEST_CASE("values are checked at every call, however the call is replayed") {
+  const Tensor good = tensor({1, 0, 2}), bad = tensor({1, 3, 2});
+  const auto by_new_inputs = [](const Tensor& x, const Tensor& i) { return x.index_select(0, i) * 2; };
+  const auto by_known_ones = [](const Tensor& x, const Tensor& i) {
+    const Tensor y = x.sin(), j = i + 1;
+    return y.index_select(0, i) + j;
+  };
+  auto a = compile(by_new_inputs);
+  auto b = compile(by_known_ones);
+  const Tensor x = randn({3});
+  for (int turn = 0; turn < 4; ++turn) {
+    REQUIRE(same_bits(a(x, good), by_new_inputs(x, good)));
+    REQUIRE(same_bits(b(x, good), by_known_ones(x, good)));
+    REQUIRE_THROWS_AS(a(x, bad), IndexError);
+    REQUIRE_THROWS_AS(b(x, bad), IndexError);
+  }
+}
+
+TEST_CASE("an index computed in the region is brought in for its check") {
+  auto g = compile([](const Tensor& x, const Tensor& i) { return x.index_select(0, i + 1); });
+  const Explanation e = explain(g)(randn({4}), tensor({0, 2}));
+  REQUIRE(e.regions.size() == 2);
+  REQUIRE(e.regions[0].break_name == "value_check");
+}
+
+TEST_CASE("a view made in the region starts relative to its base") {
+  const auto f = [](const Tensor& x) {
+    const Tensor part = x.slice(0, 1, 3);
+    x.mul_(2);
+    return std::vector<Tensor>{part, x.t(), part * 1};
+  };
+  auto g = compile(f);
+  const Tensor memory = randn({12, 3}), same = memory.clone();
+  for (const int64_t start : {4, 4, 0, 6, 2}) {
+    const auto got = g(memory.slice(0, start, start + 4)), want = f(same.slice(0, start, start + 4));
+    for (size_t i = 0; i < want.size(); ++i) REQUIRE(same_bits(got[i], want[i]));
+    REQUIRE(got[0].storage_offset() == want[0].storage_offset());
+  }
+}
+
+TEST_CASE("inputs that share memory in some calls: one is written, then the other is read") {
+  const auto f = [](const Tensor& x, const Tensor& y) {
+    x.add_(1);
+    return y * 2;
+  };
+  SECTION("of one storage, first apart, then nearer") {
+    auto g = compile(f);
+    const Tensor memory = randn({16}), same = memory.clone();
+    for (const int64_t at : {8, 8, 2, 8, 4, 3, 0, 8}) {
+      REQUIRE(
+          same_bits(g(memory.slice(0, 0, 4), memory.slice(0, at, at + 4)), f(same.slice(0, 0, 4), same.slice(0, at, at + 4))));
+      REQUIRE(same_bits(memory, same));
+    }
+  }
+  SECTION("over foreign memory") {
+    auto g = compile(f);
+    std::vector<float> ours(16, 1.0f), theirs(16, 1.0f);
+    for (const int64_t at : {8, 8, 2, 8, 3, 1}) {
+      const Tensor got = g(from_blob(ours.data(), {4}), from_blob(ours.data() + at, {4}));
+      const Tensor want = f(from_blob(theirs.data(), {4}), from_blob(theirs.data() + at, {4}));
+      REQUIRE(same_bits(got, want));
+      REQUIRE(ours == theirs);
+    }
+  }
+}
+
+TEST_CASE("what one compiled function wrote, another one takes") {
+  auto g = compile([](const Tensor& x) { x.add_(1); });
+  auto h = compile([](const Tensor& x) { return x.sin() * 2; });
+  const Tensor x = zeros({4});
+  for (int i = 1; i < 4; ++i) {
+    g(x);
+    REQUIRE(same_bits(h(x), full({4}, i).to(kFloat).sin() * 2));
+  }
+}
+
+TEST_CASE("integers that follow a size are those of the call") {
+  for (const bool generated : {true, false}) {
+    set_isa_cap(generated ? detected_isa() : Isa::None);
+    const auto f = [](const Tensor& x) {
+      const int64_t n = x.size(0);
+      const Tensor y = x.slice(0, n / 2, n - 1);
+      sum(y * y).backward();
+      return y + 1;
+    };
+    auto g = compile(f);
+    for (const int64_t n : {6, 6, 8, 10, 10, 12, 8, 8}) {
+      const Tensor a = randn({n, 2}).set_requires_grad(true), b = a.detach().clone().set_requires_grad(true);
+      REQUIRE(same_bits(g(a), f(b)));
+      REQUIRE(same_bits(a.grad(), b.grad()));
+    }
+  }
+  set_isa_cap(detected_isa());
 }

@@ -19,6 +19,7 @@ void BodyEmitter::begin(const Ir& ir) {
   for (int32_t& o : owner_) o = kFree;
   for (int32_t& o : mask_owner_) o = kFree;
   mask_owner_[0] = mask_owner_[kTailMask] = kHeld;
+  for (int r = 1 + f_.tuning.masks; r < kTailMask; ++r) mask_owner_[r] = kHeld;
   for (int r = 0; r < 32; ++r)
     if (!((f_.all_vectors() & ~f_.reserved_vectors) >> r & 1)) owner_[r] = kHeld;
   for (size_t v = 0; v < n; ++v) {

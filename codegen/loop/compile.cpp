@@ -9,16 +9,24 @@ namespace {
 /// Stops at the first instruction the assembler does not take.
 class ThrowErrors : public asmjit::ErrorHandler {
  public:
-  void handleError(asmjit::Error, const char* message, asmjit::BaseEmitter*) override { raise("assembler: {}", message); }
+  void handleError(asmjit::Error error, const char* message, asmjit::BaseEmitter*) override {
+    check(error);
+    raise("assembler: {}", message);
+  }
+  /// Memory that is short now says nothing about the kernel: whoever asked may ask again.
+  static void check(asmjit::Error error) {
+    if (error == asmjit::kErrorOutOfMemory) throw_out_of_memory();
+  }
 };
 
 void emit(const LoopSpec& spec, Isa isa, CompiledLoop& out) {
   asmjit::CodeHolder code;
   ThrowErrors errors;
-  code.init(asmjit::Environment::host());
+  ThrowErrors::check(code.init(asmjit::Environment::host()));
   code.setErrorHandler(&errors);
-  x86::Assembler assembler(&code);
-  KernelFrame frame(assembler, spec, isa, LoopPlan::lanes_for(spec, isa));
+  x86::Assembler assembler;
+  ThrowErrors::check(code.attach(&assembler));
+  KernelFrame frame(assembler, spec, isa, tuning_of(spec, isa));
   LoopPlan plan(frame);
   NestEmitter(frame, plan).emit();
   if (code.hasUnresolvedLinks() || code.hasRelocEntries()) raise("unbound label");
@@ -37,7 +45,7 @@ bool compile_loop(const LoopSpec& spec, Isa isa, CompiledLoop& out, std::string&
   }
   try {
     emit(spec, isa, out);
-  } catch (const Error& e) {
+  } catch (const OutOfMemoryError&) { throw; } catch (const Error& e) {
     why = e.what();
     return false;
   }

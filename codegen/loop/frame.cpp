@@ -1,9 +1,15 @@
 #include "frame.h"
+#include "plan.h"
 
 namespace sinter::codegen {
 
-KernelFrame::KernelFrame(x86::Assembler& assembler, const LoopSpec& spec_, Isa isa_, int lanes_)
-    : a(assembler), spec(spec_), isa(isa_), lanes(lanes_), pool(isa_ == Isa::Avx2) {
+KernelFrame::KernelFrame(x86::Assembler& assembler, const LoopSpec& spec_, Isa isa_, const Tuning& tuning_)
+    : a(assembler),
+      spec(spec_),
+      isa(isa_),
+      tuning(tuning_),
+      lanes(LoopPlan::lanes_for(spec_, isa_, tuning_.narrow)),
+      pool(isa_ == Isa::Avx2) {
   pool_label = a.newLabel();
   thunk = a.newLabel();
   counter_slot.assign(spec.sizes.size(), -1);

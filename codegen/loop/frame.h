@@ -5,6 +5,7 @@
 #include "../kernel.h"
 #include "const_pool.h"
 #include "ir.h"
+#include "tuning.h"
 
 namespace sinter::codegen {
 
@@ -42,10 +43,10 @@ struct ColdCall {
 
 class KernelFrame {
  public:
-  KernelFrame(x86::Assembler& assembler, const LoopSpec& spec_, Isa isa_, int lanes_);
+  KernelFrame(x86::Assembler& assembler, const LoopSpec& spec_, Isa isa_, const Tuning& tuning_);
 
   bool avx512() const { return isa == Isa::Avx512; }
-  uint32_t all_vectors() const { return avx512() ? 0xffffffffu : 0xffffu; }
+  uint32_t all_vectors() const { return static_cast<uint32_t>((uint64_t{1} << tuning.vectors) - 1); }
 
   /// Stack memory, 64-byte aligned; returns the offset from rsp. `release` gives back everything above `mark`.
   int32_t alloc(int32_t bytes);
@@ -75,6 +76,7 @@ class KernelFrame {
   x86::Assembler& a;
   const LoopSpec& spec;
   const Isa isa;
+  const Tuning tuning;
   const int lanes;
   ConstPool pool;
   asmjit::Label pool_label, thunk;

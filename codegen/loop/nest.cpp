@@ -1,10 +1,15 @@
 #include "nest.h"
 #include <cstring>
+#include "../../runtime/error.h"
 #include "../../runtime/mutants.h"
 
 namespace sinter::codegen {
 
 namespace I = asmjit::x86::Inst;
+
+namespace {
+constexpr int32_t kMaxFrameBytes = 32 << 10;  // half of the smallest stack a thread is likely to have
+}
 
 int64_t stream_threshold_bytes() {
   static const int64_t bytes = std::min<int64_t>(last_level_cache_bytes(), int64_t{32} << 20);
@@ -25,6 +30,7 @@ void NestEmitter::emit() {
     epilogue();
     emit_cold_code(f_);
   }
+  if (f_.frame_bytes() > kMaxFrameBytes) raise("{} bytes of stack", f_.frame_bytes());
   f_.ranges.back().end = static_cast<uint32_t>(a_.offset());
   a_.align(asmjit::AlignMode::kData, 64);
   a_.bind(f_.pool_label);
@@ -47,6 +53,7 @@ bool NestEmitter::empty() const {
 void NestEmitter::choose_pointer_registers() {
   std::vector<x86::Gp> pool = {x86::rsi, x86::r8, x86::r9, x86::r10, x86::r11, x86::rbx, x86::r12, x86::r13, x86::r14, x86::r15};
   if (!plan_.buffers_used) pool.insert(pool.begin(), kScratch);
+  pool.resize(std::min(pool.size(), static_cast<size_t>(f_.tuning.pointers)));
   size_t next = 0;
   for (size_t i = 0; i < f_.spec.operands.size(); ++i) {
     if (next == pool.size()) {

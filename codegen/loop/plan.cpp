@@ -7,7 +7,6 @@ namespace sinter::codegen {
 namespace {
 
 constexpr size_t kMaxNodes = 2048;           // bounds recursion and code size; fusion stays far below
-constexpr int kRecomputeLimit = 8;           // instructions worth saving a pass through a row buffer
 constexpr int64_t kMaxLaneStride = 1 << 20;  // keeps byte offsets of all copies in 32 bits
 
 bool is_cheap(Op op) {
@@ -85,8 +84,8 @@ const char* LoopPlan::refuse(const LoopSpec& spec) {
   return nullptr;
 }
 
-int LoopPlan::lanes_for(const LoopSpec& spec, Isa isa) {
-  bool wide = false;
+int LoopPlan::lanes_for(const LoopSpec& spec, Isa isa, bool narrow) {
+  bool wide = narrow;
   for (const LoopNode& n : spec.nodes)
     wide |= n.kind == LoopKind::Iota || n.dtype == ScalarType::Long || n.dtype == ScalarType::Double;
   for (const LoopOperand& o : spec.operands) wide |= element_size(o.dtype) == 8;
@@ -275,7 +274,7 @@ int LoopPlan::recompute_cost(int n, int limit) const {
 
 bool LoopPlan::keeps_buffer(int n) const {
   if (f_.spec.mode != LoopMode::Row || node(n).dtype == ScalarType::Bool) return false;
-  return node(n).kind != LoopKind::Load && recompute_cost(n, kRecomputeLimit) > kRecomputeLimit;
+  return node(n).kind != LoopKind::Load && recompute_cost(n, f_.tuning.recompute_limit) > f_.tuning.recompute_limit;
 }
 
 LoopPlan::V LoopPlan::lower(Piece p, int n) {

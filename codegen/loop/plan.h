@@ -20,7 +20,7 @@ class LoopPlan {
   /// Why the spec cannot be emitted; null when it can.
   static const char* refuse(const LoopSpec& spec);
   /// 64-bit values anywhere make all vectors as many lanes as a register of them has.
-  static int lanes_for(const LoopSpec& spec, Isa isa);
+  static int lanes_for(const LoopSpec& spec, Isa isa, bool narrow = false);
 
   int sweep_count() const { return static_cast<int>(sweeps.size()); }
   size_t scratch_bytes() const { return scratch_; }

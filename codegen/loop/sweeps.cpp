@@ -27,7 +27,10 @@ uint64_t start_bits(ReduceKind kind, Elt e) {
 
 }  // namespace
 
-int NestEmitter::unroll_of(const Ir& ir) const { return ir.live_insts <= kShortBody ? 4 : ir.live_insts <= kMediumBody ? 2 : 1; }
+int NestEmitter::unroll_of(const Ir& ir) const {
+  if (f_.tuning.unroll > 0) return f_.tuning.unroll;
+  return ir.live_insts <= kShortBody ? 4 : ir.live_insts <= kMediumBody ? 2 : 1;
+}
 
 void NestEmitter::compare_index(const x86::Gp& reg, int64_t bound) {
   if (bound == static_cast<int32_t>(bound)) {
@@ -48,7 +51,7 @@ int NestEmitter::free_vector(int nth) const {
 /// Gives registers to running values, then to the values with a home that the sweep uses most.
 void NestEmitter::pin(int k, int acc_copies, int64_t visits) {
   const Ir& ir = plan_.sweeps[static_cast<size_t>(k)];
-  int next = f_.avx512() ? 31 : 15;
+  int next = f_.tuning.vectors - 1;
   bool sums = f_.spec.mode == LoopMode::Column;
   for (int32_t n : plan_.reduces[static_cast<size_t>(k)])
     sums = sums && f_.accumulators[static_cast<size_t>(n)].kind == ReduceKind::Sum;
@@ -290,7 +293,8 @@ void NestEmitter::columns() {
   const int64_t n = f_.spec.sizes.back(), w = f_.lanes;
   int64_t longest = 1;
   for (const Ir& ir : plan_.sweeps) longest = std::max<int64_t>(longest, ir.live_insts);
-  const int64_t u = std::max<int64_t>(1, std::min<int64_t>({kMaxColumnCopies, std::max<int64_t>(1, 64 / longest), n / w}));
+  const int64_t wanted = f_.tuning.unroll > 0 ? f_.tuning.unroll : std::max<int64_t>(1, 64 / longest);
+  const int64_t u = std::max<int64_t>(1, std::min<int64_t>({kMaxColumnCopies, wanted, n / w}));
   const int64_t rounds = n / (u * w), rest = n % (u * w) / w, tail = n % w;
   f_.note(-1);
   a_.xor_(x86::ecx, x86::ecx);

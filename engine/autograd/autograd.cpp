@@ -1,17 +1,27 @@
 #include "autograd.h"
+#include "../../runtime/out_of_memory.h"
 #include "../derivatives/calculator.h"
 #include "run.h"
 
 namespace sinter::autograd {
 namespace {
 
-/// The pass object of this thread; a backward called from a hook of another needs its own.
+constinit thread_local bool thread_is_ending = false;
+struct ThreadRun : Run {
+  ~ThreadRun() { thread_is_ending = true; }
+};
+Run& run_of_thread() {
+  thread_local ThreadRun run;
+  return run;
+}
+
+/// The pass object of this thread; a backward called from a hook of another needs its own, and so does one from a destructor that
+/// runs after the thread's.
 class RunHandle {
  public:
   RunHandle() {
-    thread_local Run of_thread;
-    if (of_thread.active()) own_ = std::make_unique<Run>();
-    run_ = own_ ? own_.get() : &of_thread;
+    if (thread_is_ending || run_of_thread().active()) own_ = std::make_unique<Run>();
+    run_ = own_ ? own_.get() : &run_of_thread();
   }
   Run* operator->() const { return run_; }
 
@@ -52,7 +62,7 @@ std::vector<Root> make_roots(const std::vector<Tensor>& outputs, const std::vect
 }  // namespace
 
 void backward(const std::vector<Tensor>& tensors, const std::vector<Tensor>& grad_tensors, std::optional<bool> retain_graph,
-              bool create_graph, const std::vector<Tensor>& inputs, Loc loc) {
+              bool create_graph, const std::vector<Tensor>& inputs, Loc loc) try {
   const AutoGradMode mode(create_graph);
   std::vector<Root> roots = make_roots(tensors, grad_tensors, loc);
   std::vector<Edge> targets;
@@ -62,11 +72,11 @@ void backward(const std::vector<Tensor>& tensors, const std::vector<Tensor>& gra
       raise<AutogradError>("One of the differentiated Tensors given as 'inputs' to backward is not a leaf Tensor");
   }
   RunHandle()->execute(roots, targets, {retain_graph.value_or(create_graph), true, loc});
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
                          const std::vector<Tensor>& grad_outputs, std::optional<bool> retain_graph, bool create_graph,
-                         bool allow_unused, Loc loc) {
+                         bool allow_unused, Loc loc) try {
   if (inputs.empty()) raise<AutogradError>("grad requires non-empty inputs.");
   const AutoGradMode mode(create_graph);
   std::vector<Root> roots = make_roots(outputs, grad_outputs, loc);
@@ -82,7 +92,7 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
           "One of the differentiated Tensors appears to not have been used in the graph. "
           "Set allow_unused=True if this is the desired behavior.");
   return results;
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 unsigned register_hook(const Tensor& t, TensorHook hook) {
   if (!t.defined() || !requires_grad(t.impl()))

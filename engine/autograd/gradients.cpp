@@ -1,5 +1,6 @@
 // What happens to one gradient on its way: shape and type, hooks, accumulation in a leaf, the derivative of a node.
 #include <thread>
+#include "../../runtime/at_fork.h"
 #include "../../runtime/mutants.h"
 #include "../ambient.h"
 #include "../derivatives/derivative.h"
@@ -20,9 +21,11 @@ bool laid_out_like(const TensorImpl* grad, const TensorImpl* leaf) {
 class LeafLock {
  public:
   explicit LeafLock(AutogradMeta& m) : meta_(m) {
-    while (meta_.busy.exchange(true, std::memory_order_acquire)) std::this_thread::yield();
+    const uint32_t mine = 1 + at_fork::generation();  // held by a thread of the process before a fork: nobody holds it here
+    for (uint32_t seen = 0; !meta_.busy.compare_exchange_weak(seen, mine, std::memory_order_acquire);)
+      if (seen == mine) seen = 0, std::this_thread::yield();
   }
-  ~LeafLock() { meta_.busy.store(false, std::memory_order_release); }
+  ~LeafLock() { meta_.busy.store(0, std::memory_order_release); }
   LeafLock(const LeafLock&) = delete;
   LeafLock& operator=(const LeafLock&) = delete;
 

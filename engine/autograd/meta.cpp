@@ -53,8 +53,8 @@ void drop_parent(TensorImpl* p) {
 }
 
 /// A node like `recipe`, whose operand is where `edge` leads.
-Node* repeat_view(const Node& recipe, Edge edge, const TensorImpl* view) {
-  Node* n = make_node();
+NodeRef repeat_view(const Node& recipe, Edge edge, const TensorImpl* view) {
+  NodeRef n = NodeRef::adopt(make_node());
   n->op = recipe.op;
   n->flags = recipe.flags;
   n->n_scalars = 0;
@@ -144,10 +144,10 @@ std::vector<HookEntry>& hooks_of(TensorImpl* t) {
   return edge.node() != nullptr ? edge.node()->need_extra().hooks : need_meta(t).need_extra().hooks;
 }
 
-void set_grad_fn(TensorImpl* t, Node* node) {
+void set_grad_fn(TensorImpl* t, NodeRef node) {
   constexpr uint64_t kFlags = head::kRequiresGrad | head::kAutograd;
   if (t->autograd == nullptr) t->autograd = new AutogradMeta;
-  meta_of(t)->grad_fn = NodeRef::adopt(node);
+  meta_of(t)->grad_fn = std::move(node);
   const uint64_t h = t->head.load(std::memory_order_relaxed);
   if ((h & kFlags) == kFlags) return;
   // One handle: nobody else can be looking, so no locked instruction.
@@ -155,11 +155,12 @@ void set_grad_fn(TensorImpl* t, Node* node) {
   else t->set(kFlags, true);
 }
 
-void rebase_view(TensorImpl* view, Node* call_node) {
+void rebase_view(TensorImpl* view, NodeRef call) {
   TensorImpl* root = root_of(view);
-  Node* n = make_node();
+  NodeRef n = NodeRef::adopt(make_node());
   NodeExtra& extra = n->need_extra();
-  extra.inner = NodeRef::adopt(call_node);
+  extra.inner = std::move(call);
+  const Node* call_node = extra.inner.get();
   for (TensorImpl* v = view; v != root; v = meta_of(v)->parent.impl()) extra.path.push_back(meta_of(v)->recipe);
   std::reverse(extra.path.begin(), extra.path.end());
   n->op = call_node->op;
@@ -173,7 +174,7 @@ void rebase_view(TensorImpl* view, Node* call_node) {
   for (const Edge& e : n->edges)
     if (e && !e.is_leaf()) above = std::max(above, e.node()->seq);
   n->seq = next_seq(above);
-  set_grad_fn(root, n);
+  set_grad_fn(root, std::move(n));
   // The call raised the version: the view and its siblings derive their grad_fn from the new base when next used.
   view->set(head::kRequiresGrad, true);
 }

@@ -30,7 +30,7 @@ class AutogradMeta final : public AutogradMetaBase {
   NodeRef recipe;              // a view: the call that made it (its edges are not used)
   MetaExtra* extra = nullptr;
   uint32_t version = 0;           // a view: of the storage when grad_fn was set
-  std::atomic<bool> busy{false};  // held while a gradient is accumulated
+  std::atomic<uint32_t> busy{0};  // held while a gradient is accumulated: 1 + at_fork::generation()
 
   bool is_view() const { return parent.defined(); }
   MetaExtra& need_extra() {
@@ -51,14 +51,14 @@ bool base_requires_grad(TensorImpl* view);
 inline bool requires_grad(TensorImpl* t) {
   const uint64_t h = t->head.load(std::memory_order_relaxed);
   if (h & head::kRequiresGrad) return true;
-  return (h & head::kAutograd) && meta_of(t)->is_view() && base_requires_grad(t);
+  return (h & head::kAutograd) && autograd::meta_of(t)->is_view() && base_requires_grad(t);
 }
 
 /// Gives a view a grad_fn again whose storage was changed in place since.
 void refresh_view(TensorImpl* view);
 /// Where t's gradient goes; t requires grad.
 inline Edge edge_of(TensorImpl* t) {
-  const AutogradMeta* m = meta_of(t);
+  const AutogradMeta* m = autograd::meta_of(t);
   if (m->is_view() && m->version != t->storage->version.load(std::memory_order_relaxed)) [[unlikely]]
     refresh_view(t);
   return m->grad_fn ? Edge::to_node(m->grad_fn.get()) : Edge::to_leaf(t);
@@ -68,10 +68,10 @@ inline Edge gradient_edge(TensorImpl* t) { return requires_grad(t) ? edge_of(t) 
 /// Hooks of the tensor: in the leaf's meta or in the node.
 std::vector<HookEntry>& hooks_of(TensorImpl* t);
 
-/// Makes `t` the result of `node` (takes the reference).
-void set_grad_fn(TensorImpl* t, Node* node);
+/// Makes `t` the result of `node`.
+void set_grad_fn(TensorImpl* t, NodeRef node);
 /// After an in-place call on a view: the base (and the view) become results of `call_node`, whose edge 0 belongs to the
-/// view as it was before. Takes the reference.
-void rebase_view(TensorImpl* view, Node* call_node);
+/// view as it was before.
+void rebase_view(TensorImpl* view, NodeRef call);
 
 }  // namespace sinter::autograd

@@ -1,5 +1,6 @@
 // Making the graph: what happens to autograd's state at each differentiable call.
 #include "../../runtime/frame_base.h"
+#include "../../runtime/intern.h"
 #include "../../runtime/mutants.h"
 #include "../derivatives/derivative.h"
 #include "../dispatch.h"
@@ -19,11 +20,21 @@ using autograd::NodeRef;
 using autograd::Saved;
 
 /// The value operand 0 had before an in-place call whose derivative reads it; made by check_inplace, taken by record_node.
+/// Trivially destructible: tensors may be written after thread_locals are gone.
 struct Original {
-  TensorImpl* of = nullptr;
-  Tensor copy;
+  TensorImpl* of;
+  TensorImpl* copy;  // a counted reference; left over when the call failed
 };
-thread_local Original original;
+constinit thread_local Original original{};
+
+void drop_original() {
+  original.of = nullptr;
+  if (original.copy != nullptr) std::exchange(original.copy, nullptr)->release();
+}
+struct OriginalCloser {
+  ~OriginalCloser() { drop_original(); }
+};
+thread_local OriginalCloser original_closer;
 
 /// Bit i: argument i needs a gradient (from bit 31 on: one of the rest). With a scalar on the left operand 0 is argument 1.
 uint32_t wanted(const OpCall& call) {
@@ -44,8 +55,8 @@ Saved save(TensorImpl* t) {
 Tensor shadow(const Tensor& result, Loc loc) {
   if (current_frame != nullptr) return call1(Op::detach, result, 0, loc);
   TensorImpl* t = result.impl();
-  t->storage->retain();
-  return Tensor::adopt(new TensorImpl(t->dtype(), t->sizes, t->strides, t->offset, t->storage));
+  t->storage->retain();  // the new tensor's
+  return Tensor::adopt(TensorImpl::make(t->dtype(), t->sizes, t->strides, t->offset, t->storage));
 }
 
 void save_operands(Node* n, const OpCall& call, const derivatives::Row& row, uint32_t needs, bool inplace) {
@@ -55,7 +66,7 @@ void save_operands(Node* n, const OpCall& call, const derivatives::Row& row, uin
     TensorImpl* t = call.in[i];
     if (t == nullptr || !(row.save[i + shift] & needs)) continue;
     if (inplace && i == 0 && original.of == t) {
-      TensorImpl* copy = original.copy.release_impl();
+      TensorImpl* copy = std::exchange(original.copy, nullptr);
       n->saved[0] = {copy, copy->storage->version.load(std::memory_order_relaxed)};
       original.of = nullptr;
       continue;
@@ -72,23 +83,23 @@ void save_operands(Node* n, const OpCall& call, const derivatives::Row& row, uin
 }
 
 /// Operator, attributes and result; the node has no edges yet.
-Node* begin_node(const OpCall& call, const TensorImpl* result) {
-  Node* n = make_node();
+NodeRef begin_node(const OpCall& call, const TensorImpl* result) {
+  NodeRef n = NodeRef::adopt(make_node());
   n->op = call.op;
   n->flags = call.flags;
   n->n_scalars = call.n_scalars;
   n->attr = call.attr;
-  n->loc = call.loc;
-  n->n_in = call.n_in;
+  n->loc = interned(call.loc);
   n->dtype = result->dtype();
   n->sizes.assign(result->sizes);
   n->ints.assign(call.ints);
+  if (call.n_in > Node::kInlineEdges) n->need_extra().edges.resize(call.n_in);
+  n->n_in = call.n_in;
   for (int i = 0; i < call.n_scalars; ++i) n->scalars[i] = call.scalars[i];
   return n;
 }
 
 void set_edges(Node* n, const OpCall& call) {
-  if (call.n_in > Node::kInlineEdges) n->need_extra().edges.resize(call.n_in);
   uint64_t above = 0;
   for (uint32_t i = 0; i < call.n_in; ++i) {
     TensorImpl* t = call.in[i];
@@ -115,14 +126,14 @@ void record_view(const OpCall& call, Tensor& result) {
   TensorImpl* base = call.in[0];
   TensorImpl* view = result.impl();
   if (call.op == Op::detach || view == base || !is_floating(view->dtype())) return;
-  Node* n = begin_node(call, view);
+  NodeRef n = begin_node(call, view);
   if (autograd::requires_grad(base)) {
-    set_edges(n, call);
+    set_edges(n.get(), call);
     n->refs.store(2, std::memory_order_relaxed);
-    autograd::set_grad_fn(view, n);
+    autograd::set_grad_fn(view, NodeRef::adopt(n.get()));
   }
   AutogradMeta& m = need_meta(view);
-  m.recipe = NodeRef::adopt(n);
+  m.recipe = std::move(n);
   m.parent = Tensor::share(base);
   m.root = autograd::root_of(base);
   m.version = view->storage->version.load(std::memory_order_relaxed);
@@ -142,8 +153,7 @@ void note_cat_sizes(Node* n, const OpCall& call) {
 
 void check_inplace(const OpCall& call) {
   TensorImpl* self = call.in[0];
-  original.of = nullptr;
-  if (original.copy.defined()) original.copy.reset();  // that call failed
+  drop_original();
   if (autograd::requires_grad(self)) {
     for (TensorImpl* t = self;; t = meta_of(t)->parent.impl()) {
       const AutogradMeta* m = meta_of(t);
@@ -157,7 +167,8 @@ void check_inplace(const OpCall& call) {
   }
   const derivatives::Row& row = derivatives::row(call.op);
   if ((row.save[call.has(kScalarLhs) ? 1 : 0] & wanted(call)) && !SINTER_MUTANT(overwritten_operand_not_kept)) {
-    original.copy = call1(Op::clone, Tensor::share(self), 0, call.loc);
+    (void)&original_closer;
+    original.copy = call1(Op::clone, Tensor::share(self), 0, call.loc).release_impl();
     original.of = self;
   }
 }
@@ -168,7 +179,8 @@ void record_node(const OpCall& call, Tensor& result) {
   const uint32_t needs = wanted(call);
   if (needs == 0) return;
   const bool inplace = is_inplace(call);
-  Node* n = begin_node(call, result.impl());
+  NodeRef owner = begin_node(call, result.impl());
+  Node* n = owner.get();
   set_edges(n, call);
   if (inplace && !SINTER_MUTANT(views_not_outdated)) outdate_views(call);
   const derivatives::Row& row = derivatives::row(call.op);
@@ -180,8 +192,9 @@ void record_node(const OpCall& call, Tensor& result) {
   }
   if (call.op == Op::cat) note_cat_sizes(n, call);
   const AutogradMeta* m = inplace ? meta_of(result.impl()) : nullptr;
-  if (m != nullptr && m->is_view() && !SINTER_MUTANT(view_write_unknown_to_base)) autograd::rebase_view(result.impl(), n);
-  else autograd::set_grad_fn(result.impl(), n);
+  if (m != nullptr && m->is_view() && !SINTER_MUTANT(view_write_unknown_to_base))
+    return autograd::rebase_view(result.impl(), std::move(owner));
+  autograd::set_grad_fn(result.impl(), std::move(owner));
 }
 
 }  // namespace sinter

@@ -1,5 +1,6 @@
 // The methods of Tensor that belong to autograd.
 #include "../../runtime/mutants.h"
+#include "../../runtime/out_of_memory.h"
 #include "../frame/frame.h"
 #include "../tensor.h"
 #include "autograd.h"
@@ -22,10 +23,12 @@ const Tensor& Tensor::set_requires_grad(bool on, Loc loc) const {
     return *this;
   }
   if (on != requires_grad() && !SINTER_MUTANT(requires_grad_change_not_a_break)) frame_metadata_change(loc);  // guards rely on it
-  if (on) autograd::need_meta(t);
+  if (on) memory_gate([&]() -> auto& { return autograd::need_meta(t); });
   t->set(head::kRequiresGrad, on);
   return *this;
 }
+
+bool Tensor::view_requires_grad() const { return autograd::requires_grad(impl_); }
 
 bool Tensor::is_leaf() const {
   const autograd::AutogradMeta* m = meta_of(get());
@@ -33,7 +36,7 @@ bool Tensor::is_leaf() const {
 }
 
 Tensor& Tensor::mutable_grad() const {
-  autograd::AutogradMeta& m = autograd::need_meta(get());
+  autograd::AutogradMeta& m = memory_gate([&]() -> auto& { return autograd::need_meta(get()); });
   return m.extra != nullptr && m.extra->retained ? *m.extra->retained : m.grad;
 }
 
@@ -45,10 +48,12 @@ const Tensor& Tensor::grad() const {
 }
 
 unsigned Tensor::add_hook(std::function<Tensor(const Tensor&)> hook) const {
-  return autograd::register_hook(*this, std::move(hook));
+  return memory_gate([&] { return autograd::register_hook(*this, std::move(hook)); });
 }
 void Tensor::remove_hook(unsigned pos) const { autograd::remove_hook(*this, pos); }
-void Tensor::retain_grad() const { autograd::retain_grad(*this); }
+void Tensor::retain_grad() const {
+  memory_gate([&] { autograd::retain_grad(*this); });
+}
 bool Tensor::retains_grad() const { return autograd::retains_grad(*this); }
 
 const Tensor& Tensor::detach_() const {
@@ -58,8 +63,10 @@ const Tensor& Tensor::detach_() const {
 }
 
 void Tensor::backward(const Tensor& gradient, std::optional<bool> retain_graph, bool create_graph, Loc loc) const {
-  autograd::backward({*this}, gradient.defined() ? std::vector<Tensor>{gradient} : std::vector<Tensor>{}, retain_graph,
-                     create_graph, {}, loc);
+  memory_gate([&] {
+    autograd::backward({*this}, gradient.defined() ? std::vector<Tensor>{gradient} : std::vector<Tensor>{}, retain_graph,
+                       create_graph, {}, loc);
+  });
 }
 
 }  // namespace sinter

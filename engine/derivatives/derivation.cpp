@@ -47,7 +47,7 @@ Tensor Derivation::result() const {
   if (!grad_mode()) return shadow;
   // To be differentiated again, the result must know that this node made it.
   Tensor tracked = unary(Op::detach, shadow);
-  autograd::set_grad_fn(tracked.impl(), autograd::NodeRef::share(&node).release());
+  autograd::set_grad_fn(tracked.impl(), autograd::NodeRef::share(&node));
   return tracked;
 }
 

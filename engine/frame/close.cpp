@@ -1,16 +1,18 @@
 // Closing a region: which results are still wanted, run the program (or interpret), give the live ones away.
 #include <algorithm>
-#include <bit>
 #include <utility>
 #include "../../runtime/allocator.h"
 #include "../../runtime/env.h"
+#include "../../runtime/intern.h"
 #include "../../runtime/log.h"
 #include "../../runtime/mutants.h"
+#include "../../runtime/out_of_memory.h"
 #include "context.h"
 #include "interpret.h"
 #include "region_builder.h"
 #include "registry.h"
 #include "report.h"
+#include "verify.h"
 
 namespace sinter {
 
@@ -54,10 +56,10 @@ class RegionRunner {
   void interpret_events();
   void run(const ProgramEntry& entry, const Program& program);
   /// Live results and written inputs have their bytes (`failed`: will never have them).
-  void publish(bool failed);
+  void publish(bool failed) noexcept;
   /// Live results become plain tensors; the others keep their place in the pool. On the owner's thread only: its handles
   /// count without locked instructions.
-  void give_away();
+  void give_away() noexcept;
   /// Autograd state of results whose last handle another thread dropped.
   void drop_orphaned_autograd();
   const std::vector<uint64_t>& live() const { return live_; }
@@ -68,11 +70,9 @@ class RegionRunner {
   bool covers(const ProgramEntry& e) const {
     for (size_t i = 0; i < live_.size(); ++i)
       if ((live_[i] & ~e.live[i]) && !SINTER_MUTANT(stale_live_set)) return false;
-    return !leaf_.dynamic || SINTER_MUTANT(program_of_other_sizes) || e.sizes_key == sizes_key();
+    return e.isa == isa() && (!leaf_.dynamic || SINTER_MUTANT(program_of_other_sizes) || e.sizes_key == sizes_key());
   }
   static bool current_pool_is_own(const TensorImpl* t) { return t->pool == this_thread_pool; }
-  void release(const Leaf::PooledSlot& p);
-  void renew_storages();
   void run_interpreter();
   Context& c_;
   Leaf& leaf_;
@@ -103,6 +103,8 @@ void RegionRunner::check_inputs_unwritten() const {
     raise<ConcurrentWriteError>("{}: input {}{} was written by someone else between its use in the region and the region's end",
                                 c_.owner().where(), dtype_name(t->dtype()), to_string(t->sizes));
   }
+  if (c_.sums_ != nullptr) [[unlikely]]
+    c_.sums_->check(c_.owner(), leaf_, c_.slots);
 }
 
 void RegionRunner::run_interpreter() {
@@ -138,27 +140,45 @@ void RegionRunner::run(const ProgramEntry& entry, const Program& program) {
   }
   for (size_t i = 0; i < entry.live_roots.size(); ++i)
     outputs[i] = c_.slots[leaf_.roots[static_cast<size_t>(entry.live_roots[i])]]->storage;
-  program.run({inputs, c_.scalars, outputs});
+  const Program::Launch launch{inputs, c_.scalars, outputs};
+  if (c_.sums_ == nullptr) [[likely]]
+    program.run(launch);
+  else run_verified({c_, leaf_, entry, program, c_.slots, c_.scalars, c_.free_ints_, live_, launch});
   for (int32_t r : entry.live_roots)  // the program made it for an earlier live set; nobody wants it now
     if (!is_live(r)) c_.slots[leaf_.roots[static_cast<size_t>(r)]]->storage->release_bytes();
 }
 
-void RegionRunner::release(const Leaf::PooledSlot& p) {
-  TensorImpl* t = c_.slots[p.slot];
-  if (p.view && !SINTER_MUTANT(given_view_without_storage)) t->storage->retain();
+void Context::release_pooled(const Event& e) noexcept {
+  TensorImpl* t = pooled[e.id];
+  if (e.info->view && !SINTER_MUTANT(given_view_without_storage)) t->storage->retain();
   // One atomic step makes it a plain tensor: another thread that drops the last handle at this moment either still saw it
   // pooled (then the count we get back is 0 and it stays ours) or destroys it as usual.
   const uint64_t before = t->head.fetch_sub(head::kPooled, std::memory_order_acq_rel);
   if (static_cast<uint32_t>(before) == 0) {
-    if (p.view) t->storage->release();
+    if (e.info->view) t->storage->release();
     t->head.fetch_or(head::kPooled, std::memory_order_relaxed);
     if (before & head::kAutograd) dispose(t);
     return;
   }
-  if (!SINTER_MUTANT(given_away_tensor_reused)) c_.pooled[p.event->id] = nullptr;
+  if (!SINTER_MUTANT(given_away_tensor_reused)) pooled[e.id] = nullptr;
 }
 
-void RegionRunner::publish(bool failed) {
+/// Where only views of a result live on, they keep its storage and the pool gets a fresh one.
+void Context::renew_storage(const Event& e) noexcept {
+  TensorImpl* t = pooled[e.id];
+  if (t == nullptr || t->storage->is_pending() || SINTER_MUTANT(storage_of_live_view_reused)) return;
+  Storage* const given = t->storage;
+  try {
+    t->storage = Storage::empty();
+    t->storage->pending_in.store(this, std::memory_order_relaxed);
+  } catch (const std::bad_alloc&) {  // the pool goes without
+    pooled[e.id] = nullptr;
+    delete t;
+  }
+  given->release();
+}
+
+void RegionRunner::publish(bool failed) noexcept {
   for (Storage* s : c_.written_inputs_)
     if (!SINTER_MUTANT(written_input_stays_pending)) s->pending_in.store(nullptr, std::memory_order_release);
   for (int32_t index : held_) {
@@ -178,28 +198,17 @@ void RegionRunner::drop_orphaned_autograd() {
   }
 }
 
-void RegionRunner::give_away() {
+void RegionRunner::give_away() noexcept {
   for (Storage* s : c_.dirty_pooled_)  // those that stay in the pool
     if (s->is_pending() && !SINTER_MUTANT(version_not_reset_at_close))
       s->version.store(0, std::memory_order_relaxed), s->writes.store(0, std::memory_order_relaxed);
   for (int32_t index : held_)  // views first: they take their references while the base still has the storage
-    if (leaf_.pooled[static_cast<size_t>(index)].view) release(leaf_.pooled[static_cast<size_t>(index)]);
+    if (leaf_.pooled[static_cast<size_t>(index)].view) c_.release_pooled(*leaf_.pooled[static_cast<size_t>(index)].event);
   for (int32_t index : held_)
-    if (!leaf_.pooled[static_cast<size_t>(index)].view) release(leaf_.pooled[static_cast<size_t>(index)]);
-  renew_storages();
+    if (!leaf_.pooled[static_cast<size_t>(index)].view) c_.release_pooled(*leaf_.pooled[static_cast<size_t>(index)].event);
+  for (const Leaf::PooledSlot& p : leaf_.pooled)
+    if (!p.view && is_live(p.root_index)) c_.renew_storage(*p.event);
   c_.dirty_pooled_.clear();
-}
-
-/// Where only views of a result live on, they keep its storage and the pool gets a fresh one.
-void RegionRunner::renew_storages() {
-  for (size_t w = 0; w < live_.size(); ++w)
-    for (uint64_t bits = live_[w]; bits != 0; bits &= bits - 1) {
-      TensorImpl* t = c_.slots[leaf_.roots[w * 64 + static_cast<size_t>(std::countr_zero(bits))]];
-      if (!t->has(head::kPooled) || t->storage->is_pending() || SINTER_MUTANT(storage_of_live_view_reused)) continue;
-      Storage* s = std::exchange(t->storage, Storage::empty());
-      t->storage->pending_in.store(&c_, std::memory_order_relaxed);
-      s->release();
-    }
 }
 
 // -- Context
@@ -229,18 +238,25 @@ void Context::close(Break reason, Loc loc) {
   if (!safepoint_.inside()) graves.empty(*this);
 }
 
+namespace {
+void log_break(const CompiledState& owner, const Leaf& leaf, Break reason, Loc loc) {
+  log(LogTopic::Breaks, "graph break in {} at {}: {} ({}). The region before it has {} operators. {}", owner.where(), place(loc),
+      break_info(reason).text, break_info(reason).name, leaf.path.size(), break_info(reason).hint);
+}
+}  // namespace
+
 /// By the owner, or by a visitor while the owner is outside.
-void Context::close_region(Break reason, Loc loc) {
+void Context::close_region(Break reason, Loc loc) try {
   if (eager_until_break_) return reason == Break::frame_end || reason == Break::recompile_limit ? void() : resume();
   if (last == nullptr) return;
   const bool visited = is_open_ && current_frame != this;
-  if (loc.line == 0) loc = last->info->loc;  // an exception, the frame's end: after this operator
+  loc = loc.line == 0 ? last->info->loc : interned(loc);  // an exception, the frame's end: after this operator
   if (!recording_.empty()) {
-    last = tries_->merge(recording_base_, recording_, [&](Event* draft, Event* existing) {
-      // Another thread was first: its event stands for ours, our result object moves to its place.
-      if (existing->id >= n_pooled || draft->id >= n_pooled) reserve_pooled();
-      std::swap(pooled[draft->id], pooled[existing->id]);
-    });
+    // Where another thread was first, its event stands for ours, and our result object moves to its place.
+    last = tries_->merge(
+        recording_base_, recording_, [&] { reserve_pooled(); },
+        [&](Event* draft, Event* existing) { std::swap(pooled[draft->id], pooled[existing->id]); });
+    recording_.clear();
   }
   bool made = false;
   if (aliases_.size() > 1)
@@ -254,14 +270,16 @@ void Context::close_region(Break reason, Loc loc) {
   CloseRecord record{reason, loc, leaf->number, static_cast<int32_t>(leaf->path.size()), false, false, {}};
   std::exception_ptr failure;
   try {
+    const bool first_of_its_kind = (made || reason != leaf->reason) && reason != Break::frame_end;
     execute(runner, *leaf, reason, made, record);
-    if (records != nullptr) record.live_outs = name_live_outs(*leaf, runner.live());
+    // Said before the results are given away: where there is no memory for it, the region counts as failed.
+    if (records != nullptr) {
+      record.live_outs = name_live_outs(*leaf, runner.live());
+      records->push_back(std::move(record));
+    }
+    if (first_of_its_kind && log_enabled(LogTopic::Breaks)) [[unlikely]]
+      log_break(*owner_, *leaf, reason, loc);
   } catch (...) { failure = std::current_exception(); }
-  const bool first_of_its_kind = (made || reason != leaf->reason) && reason != Break::frame_end;
-  if (first_of_its_kind && log_enabled(LogTopic::Breaks)) [[unlikely]]  // where() formats
-    log(LogTopic::Breaks, "graph break in {} at {}: {} ({}). The region before it has {} operators. {}", owner_->where(),
-        place(loc), break_info(reason).text, break_info(reason).name, leaf->path.size(), break_info(reason).hint);
-  if (records != nullptr) records->push_back(std::move(record));
   runner.publish(failure != nullptr);
   if (visited) visited_leaf_ = leaf;
   else runner.give_away();
@@ -271,7 +289,7 @@ void Context::close_region(Break reason, Loc loc) {
       reason != Break::exception)
     raise<GraphBreakError>("{} is compiled with fullgraph, but there is a graph break at {}:{}: {}. {}", owner_->where(),
                            loc.file, loc.line, break_info(reason).text, break_info(reason).hint);
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 /// What a visitor's close left to the owner.
 void Context::give_away_visited() {
@@ -281,19 +299,33 @@ void Context::give_away_visited() {
   runner.drop_orphaned_autograd();
 }
 
+/// The program that covers the live set, found or made. Null: the interpreter's turn, also when there is no memory for a program.
+const ProgramEntry* Context::find_program(RegionRunner& runner, Leaf& leaf, Break reason, bool& made, bool& compiled_now) try {
+  const ProgramEntry* entry = runner.covering();
+  if (entry != nullptr) {
+    count(counters.replays);
+  } else if (reason != Break::recompile_limit) {  // at the limit the prefix is interpreted, nothing new is kept
+    entry = obtain_program(*this, leaf, runner.live(), runner.sizes_key(), made, compiled_now);
+    made = false;
+    if (entry != nullptr && !compiled_now) count(counters.replays);  // another thread compiled it meanwhile
+  }
+  return entry;
+} catch (const std::bad_alloc&) { return nullptr; } catch (const OutOfMemoryError&) {
+  return nullptr;
+}
+
+/// Without memory for it the next region is not verified.
+inline void Context::choose_verification(bool closed) try {
+  if (verify_interval.load(std::memory_order_relaxed) != 0 || sums_ != nullptr) [[unlikely]]
+    sums_ = choose_next_region(closed);
+} catch (const std::bad_alloc&) { sums_.reset(); }
+
 /// The region's effects: its program found or compiled, and run.
 void Context::execute(RegionRunner& runner, Leaf& leaf, Break reason, bool made, CloseRecord& record) {
   if (!runner.is_dead()) runner.check_inputs_unwritten();
   for (;;) {
-    const ProgramEntry* entry = runner.covering();
-    if (entry != nullptr) {
-      count(counters.replays);
-    } else if (reason != Break::recompile_limit) {  // at the limit the prefix is interpreted, nothing new is kept
-      entry = obtain_program(*this, leaf, runner.live(), runner.sizes_key(), made, record.compiled_now);
-      made = false;
-      if (entry != nullptr && !record.compiled_now) count(counters.replays);  // another thread compiled it meanwhile
-    }
-    record.interpreted = entry == nullptr || entry->interpreted;
+    const ProgramEntry* entry = find_program(runner, leaf, reason, made, record.compiled_now);
+    record.interpreted = entry == nullptr || entry->interpreted.load(std::memory_order_relaxed);
     if (runner.is_dead()) return;
     if (record.interpreted) return runner.interpret_events();
     struct Held {
@@ -301,8 +333,10 @@ void Context::execute(RegionRunner& runner, Leaf& leaf, Break reason, bool made,
       const Program* program;
       ~Held() { running.release(); }
     } held{running_, running_.hold(entry->program)};
-    if (held.program != nullptr) return runner.run(*entry, *held.program);
-    // Evicted between finding and holding it.
+    if (held.program == nullptr) continue;  // evicted between finding and holding it
+    if (!held.program->is_withdrawn()) [[likely]]
+      return runner.run(*entry, *held.program);
+    entry->interpreted.store(true, std::memory_order_relaxed);
   }
 }
 
@@ -321,6 +355,7 @@ void Context::reset_region(Leaf* leaf) {
   written_inputs_.clear();
   if (visited_leaf_ == nullptr) dirty_pooled_.clear();
   close_after_call_ = false;
+  choose_verification(leaf != nullptr);
   bytes_at_open_ = thread_allocated_bytes();
   if (leaf != nullptr && previous_leaf_ != nullptr &&
       previous_leaf_->successor.load(std::memory_order_relaxed) != leaf->path.front())
@@ -343,7 +378,8 @@ void Context::reserve_pooled() {
 
 CompileStats Context::Counters::read() const {
   const auto of = [](const std::atomic<int64_t>& c) { return c.load(std::memory_order_relaxed); };
-  return {of(regions_compiled), of(recompiles), of(replays), of(interpreted), of(eager_fallbacks)};
+  return {of(regions_compiled), of(recompiles), of(replays),        of(interpreted),
+          of(eager_fallbacks),  of(verified),   of(verify_failures)};
 }
 
 Context::Context(std::shared_ptr<CompiledState> owner, std::shared_ptr<Tries> tries, uint64_t generation)
@@ -406,6 +442,7 @@ bool Context::open() {
   ambient::word = (ambient::word & 0xffff) | (mxcsr_ & 0xffc0) << ambient::kMxcsrShift;
   bytes_at_open_ = thread_allocated_bytes();
   if (entry_hint_ != nullptr) cursor = entry_hint_;
+  choose_verification(false);
   previous_leaf_ = nullptr;
   listener_at_open_ = listener;
   is_open_ = true;
@@ -433,8 +470,9 @@ void Context::finish(Break reason, Loc loc) {
   if (previous_leaf_ != nullptr) previous_leaf_ = nullptr, cursor = &kNoEvent;
 }
 
-void Context::end_frame() {
-  if (!bound_impls_.empty() || eager_until_break_) reset_region(nullptr);  // a call that threw while binding
+void Context::end_frame() noexcept {
+  if (last != nullptr) fail_region();  // there was no memory for its close
+  if (last != nullptr || eager_until_break_) reset_region(nullptr);
   eager_until_break_ = false;
   ambient::word &= 0xffff;
   is_open_ = false;

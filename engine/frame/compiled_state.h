@@ -31,6 +31,8 @@ struct CompileStats {
   int64_t replays = 0;           // closes that ran an existing program
   int64_t interpreted = 0;       // closes run by the interpreter
   int64_t eager_fallbacks = 0;   // times a limit or stance sent the rest of a region to eager
+  int64_t verified = 0;          // programs compared with eager kernels (SINTER_VERIFY)
+  int64_t verify_failures = 0;   // of these, found to differ
 };
 
 class CompiledState : public std::enable_shared_from_this<CompiledState> {
@@ -54,6 +56,8 @@ class CompiledState : public std::enable_shared_from_this<CompiledState> {
   void add_stats(const CompileStats& s, uint64_t generation);
 
  private:
+  friend class ForkLocks;
+  void replace_tries(std::shared_ptr<Tries> fresh);
   mutable std::mutex mutex_;
   std::shared_ptr<Tries> tries_;
   CompileStats past_;  // of contexts that are gone

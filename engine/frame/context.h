@@ -15,6 +15,7 @@
 namespace sinter {
 
 class RegionRunner;
+class InputSums;
 
 /// Tag of a thread: pooled tensors carry it, so that their thread may drop them without a locked instruction.
 struct TensorPool {};
@@ -52,8 +53,12 @@ class BoundStorages {
       grow();
     size_t i = home(s);
     while (table_[i].epoch == epoch_) i = (i + 1) & mask_;
-    table_[i] = {s, epoch_, s->writes.load(std::memory_order_relaxed), slot};
     used_.push_back(static_cast<uint32_t>(i));
+    table_[i] = {s, epoch_, s->writes.load(std::memory_order_relaxed), slot};
+  }
+  /// Removes the storages that were inserted last, those first bound to `slot` or a later one.
+  void forget_from(int32_t slot) noexcept {
+    for (; !used_.empty() && table_[used_.back()].first_slot >= slot; used_.pop_back()) table_[used_.back()].epoch = 0;
   }
   void clear() { ++epoch_, used_.clear(); }
   const std::vector<uint32_t>& used() const { return used_; }
@@ -64,7 +69,7 @@ class BoundStorages {
   void grow();
   std::vector<Entry> table_;
   std::vector<uint32_t> used_;  // indices of this epoch's entries
-  uint32_t epoch_ = 1;
+  uint32_t epoch_ = 1;          // 0 in entries that were removed
   int shift_ = 58;
   size_t mask_ = 63;
 };
@@ -148,7 +153,8 @@ class Context final : public FrameBase {
 
   /// Counters are added up by CompiledState::stats(): a counter shared by threads would be a line they fight for.
   struct Counters {
-    std::atomic<int64_t> regions_compiled{0}, recompiles{0}, replays{0}, interpreted{0}, eager_fallbacks{0};
+    std::atomic<int64_t> regions_compiled{0}, recompiles{0}, replays{0}, interpreted{0}, eager_fallbacks{0}, verified{0},
+        verify_failures{0};
     CompileStats read() const;
   } counters;
   static void count(std::atomic<int64_t>& c) { c.store(c.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
@@ -165,14 +171,21 @@ class Context final : public FrameBase {
   int n_arguments = 0;
   static Event kNoEvent;
 
-  /// What guards compare. Another thread's pooled tensor is an input like any other once it has its bytes.
-  static uint64_t guard_head(const TensorImpl* t) {
-    const uint64_t h = t->head.load(std::memory_order_relaxed) & (head::kGuardMask | head::kPooled);
-    return (h & head::kPooled) && t->pool != this_thread_pool ? h & ~head::kPooled : h;
+  /// What guards compare of a tensor's head. Another thread's pooled tensor is an input like any other once it has its bytes. A
+  /// view learns only when it is used that its base has come to require grad: here.
+  static uint64_t guard_head(TensorImpl* t) {
+    const uint64_t h = t->head.load(std::memory_order_relaxed);
+    if ((h & (head::kAutograd | head::kRequiresGrad)) == head::kAutograd || (h & head::kPooled)) [[unlikely]]
+      return unusual_guard_head(t);
+    return h & head::kGuardMask;
   }
+  static uint64_t unusual_guard_head(TensorImpl* t);
 
  private:
   friend class RegionRunner;
+  friend class ForkLocks;
+  bool bind_matched_inputs(const Event& e, TensorImpl* const* in, int n);
+  TensorImpl* new_pooled(Event* e);
   // replay.cpp
   Tensor call_inside(const OpCall& c);
   bool matches(const Event& e, uint64_t key, const OpCall& c);
@@ -180,6 +193,7 @@ class Context final : public FrameBase {
   Tensor commit(Event* e, const OpCall& c);
   Tensor commit_dynamic(Event* e, const OpCall& c);
   Tensor finish_call(Event* e, const OpCall& c, Tensor result);
+  int views_without_grad(const TensorImpl* written) const;
   Tensor commit_inplace(Event* e, const OpCall& c);
   void bind(TensorImpl* t, int32_t slot);
   void bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* same);
@@ -217,11 +231,20 @@ class Context final : public FrameBase {
   void grow_slots(int32_t n);
   void grow_scalars(int32_t n);
   void reserve_pooled();
+  // unwind.cpp
+  void undo_call() noexcept;
+  void fail_region() noexcept;
+  template <class F>
+  void for_each_event(F&& f) const;
   // close.cpp
+  void release_pooled(const Event& e) noexcept;
+  void renew_storage(const Event& e) noexcept;
   void close_region(Break reason, Loc loc);
   void execute(RegionRunner& runner, Leaf& leaf, Break reason, bool made, CloseRecord& record);
-  void end_frame();
+  const ProgramEntry* find_program(RegionRunner& runner, Leaf& leaf, Break reason, bool& made, bool& compiled_now);
+  void end_frame() noexcept;
   void reset_region(Leaf* leaf);
+  void choose_verification(bool closed);
   void resume();
   // visit.cpp
   void attend();
@@ -245,6 +268,7 @@ class Context final : public FrameBase {
   std::vector<Tensor> foreign_inputs_;        // those from another thread's pool, which must not take them back
   std::vector<AliasRelation> aliases_;
   std::vector<Storage*> written_inputs_, dirty_pooled_;
+  std::unique_ptr<InputSums> sums_;       // set: the open region is one that SINTER_VERIFY checks
   std::vector<int32_t> held_;             // of the region being closed; kept for its memory
   std::vector<uint64_t> live_words_;      // of the region being closed; kept for its memory
   std::vector<int64_t> free_ints_;        // runtime integers of the open region, in call order

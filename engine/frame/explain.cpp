@@ -1,6 +1,7 @@
 #include "explain.h"
 #include <chrono>
 #include <ostream>
+#include "../../runtime/out_of_memory.h"
 #include "context.h"
 #include "reason.h"
 #include "report.h"
@@ -15,7 +16,9 @@ struct detail::ExplainScope::Impl {
 };
 
 detail::ExplainScope::ExplainScope(CompiledState& state)
-    : impl_(new Impl{state, {}, Context::listener, std::chrono::steady_clock::now()}) {
+    : impl_(memory_gate([&] {
+        return new Impl{state, {}, Context::listener, std::chrono::steady_clock::now()};
+      })) {
   Context::listener = &impl_->records;
 }
 
@@ -41,7 +44,7 @@ void describe_leaf(const Leaf& leaf, const CompiledState& state, RegionExplanati
 }
 }  // namespace
 
-Explanation detail::ExplainScope::finish() {
+Explanation detail::ExplainScope::finish() try {
   Explanation e;
   e.call_us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - impl_->start).count();
   const auto tries = impl_->state.tries();
@@ -64,7 +67,7 @@ Explanation detail::ExplainScope::finish() {
   e.graph_count = static_cast<int>(e.regions.size());
   for (const RegionExplanation& r : e.regions) e.graph_break_count += r.break_name != "frame_end";
   return e;
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 namespace {
 void list(std::string& out, const char* title, const std::vector<std::string>& lines) {
@@ -74,7 +77,7 @@ void list(std::string& out, const char* title, const std::vector<std::string>& l
 }
 }  // namespace
 
-std::string Explanation::str() const {
+std::string Explanation::str() const try {
   std::string out = fmt::format("Graph Count: {}\nGraph Break Count: {}\nOp Count: {}\nCall: {:.1f} us\n", graph_count,
                                 graph_break_count, op_count, call_us);
   for (const RegionExplanation& r : regions) {
@@ -90,7 +93,7 @@ std::string Explanation::str() const {
     if (!r.hint.empty()) out += fmt::format("  Hint: {}\n", r.hint);
   }
   return out;
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 std::ostream& operator<<(std::ostream& out, const Explanation& e) { return out << e.str(); }
 

@@ -1,11 +1,13 @@
 #include "frame.h"
-#include <map>
 #include <unordered_map>
 #include "../../runtime/env.h"
 #include "../../runtime/error.h"
+#include "../../runtime/intern.h"
 #include "../../runtime/log.h"
 #include "../../runtime/mutants.h"
+#include "../../runtime/out_of_memory.h"
 #include "compiled.h"
+#include "compiled_states.h"
 #include "context.h"
 #include "registry.h"
 #include "report.h"
@@ -16,17 +18,10 @@ namespace {
 std::atomic<uint64_t> g_next_id{1};
 std::atomic<Stance> g_stance{Stance::Default};
 
-struct Registry {
-  std::mutex mutex;
-  std::map<uint64_t, std::weak_ptr<CompiledState>> states;
-};
-Registry& registry() {
-  static auto* r = new Registry();
-  return *r;
-}
-
 /// This thread's contexts, one per Compiled it has called.
+constinit thread_local bool t_contexts_are_gone = false;
 struct Contexts {
+  ~Contexts() { t_contexts_are_gone = true; }  // destructors that run later call compiled functions eager
   struct Slot {
     std::unique_ptr<Context> context;
     std::shared_ptr<CompiledState> state;
@@ -71,7 +66,7 @@ CompileOptions with_name(CompileOptions o) {
 }  // namespace
 
 CompiledState::CompiledState(CompileOptions o, Loc l)
-    : options(with_name(std::move(o))), loc(l), id(g_next_id.fetch_add(1)), tries_(std::make_shared<Tries>()) {}
+    : options(with_name(std::move(o))), loc(interned(l)), id(g_next_id.fetch_add(1)), tries_(std::make_shared<Tries>()) {}
 
 std::shared_ptr<Tries> CompiledState::tries() const {
   std::lock_guard lock(mutex_);
@@ -79,20 +74,25 @@ std::shared_ptr<Tries> CompiledState::tries() const {
 }
 
 void CompiledState::reset() {
-  auto fresh = std::make_shared<Tries>();
-  const auto contexts = ContextRegistry::get().pin_all_of(*this);
+  replace_tries(memory_gate([] { return std::make_shared<Tries>(); }));
+}
+
+void CompiledState::replace_tries(std::shared_ptr<Tries> fresh) {
   {
     std::lock_guard lock(mutex_);
     tries_.swap(fresh);
     past_ = {};
     generation_.fetch_add(1, std::memory_order_release);
   }
-  for (const ContextRegistry::Pin& pin : contexts) pin.context()->forget();
+  uint64_t after = 0;
+  for (auto pin = ContextRegistry::get().pin_next_of(*this, after); pin.context() != nullptr;
+       pin = ContextRegistry::get().pin_next_of(*this, after))
+    pin.context()->forget();
 }
 
 void CompiledState::retire() {
   retired_.store(true, std::memory_order_relaxed);
-  reset();
+  replace_tries(nullptr);  // in a destructor: memory may be out
 }
 
 std::string CompiledState::where() const { return fmt::format("{} ({})", options.name, place(loc)); }
@@ -104,6 +104,8 @@ void add(CompileStats& to, const CompileStats& s) {
   to.replays += s.replays;
   to.interpreted += s.interpreted;
   to.eager_fallbacks += s.eager_fallbacks;
+  to.verified += s.verified;
+  to.verify_failures += s.verify_failures;
 }
 }  // namespace
 
@@ -127,29 +129,30 @@ void CompiledState::add_stats(const CompileStats& s, uint64_t of) {
 CompiledHandle::Retire::~Retire() {
   state->retire();
   {
-    std::lock_guard lock(registry().mutex);
-    registry().states.erase(state->id);
+    std::lock_guard lock(CompiledStates::get().mutex);
+    CompiledStates::get().by_id.erase(state->id);
   }
 }
 
-CompiledHandle CompiledHandle::make(CompileOptions options, Loc loc) {
+CompiledHandle CompiledHandle::make(CompileOptions options, Loc loc) try {
   CompiledHandle h;
   h.state_ = std::make_shared<CompiledState>(std::move(options), loc);
   h.retire_ = std::make_shared<Retire>();
   h.retire_->state = h.state_;
-  std::lock_guard lock(registry().mutex);
-  registry().states[h.state_->id] = h.state_;
+  std::lock_guard lock(CompiledStates::get().mutex);
+  CompiledStates::get().by_id[h.state_->id] = h.state_;
   return h;
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 // -- FrameScope
 
 FrameScope::FrameScope(const CompiledHandle& handle, TensorImpl* const* arguments, int n) {
   if (current_frame != nullptr || HiddenFrame::depth > 0 ||
-      (g_stance.load(std::memory_order_relaxed) == Stance::ForceEager && !SINTER_MUTANT(force_eager_ignored)) || env().disable)
+      (g_stance.load(std::memory_order_relaxed) == Stance::ForceEager && !SINTER_MUTANT(force_eager_ignored)) || env().disable ||
+      t_contexts_are_gone)
     return;
   Context* c = nullptr;
-  do c = t_contexts.find(handle.shared());
+  do c = memory_gate([&] { return t_contexts.find(handle.shared()); });
   while (!c->open());  // forgotten since it was found
   c->arguments = arguments;
   c->n_arguments = n;
@@ -167,7 +170,9 @@ void FrameScope::abandon() noexcept {
   try {
     std::exchange(context_, nullptr)->finish(Break::exception, {});
   } catch (const std::exception& e) {
-    warn(fmt::format("while an exception was passing through a compiled call, its region failed too: {}", e.what()));
+    try {
+      warn(fmt::format("while an exception was passing through a compiled call, its region failed too: {}", e.what()));
+    } catch (const std::exception&) {}  // no memory for the text
   }
 }
 
@@ -191,16 +196,16 @@ void graph_break(Loc loc) {
 void sync(Loc loc) { graph_break(loc); }
 bool is_compiling() { return current_frame != nullptr; }
 
-void reset() {
+void reset() try {
   std::vector<std::shared_ptr<CompiledState>> all;
   {
-    std::lock_guard lock(registry().mutex);
-    for (auto& [id, weak] : registry().states)
+    std::lock_guard lock(CompiledStates::get().mutex);
+    for (auto& [id, weak] : CompiledStates::get().by_id)
       if (auto s = weak.lock()) all.push_back(std::move(s));
   }
   for (auto& s : all) s->reset();
   clear_program_cache();
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 void frame_mutable_pointer(TensorImpl* t, Loc loc) {
   if (Context* c = current_context()) c->mutable_pointer(t, loc);

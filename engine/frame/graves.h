@@ -8,7 +8,6 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
-#include <vector>
 
 namespace sinter {
 
@@ -32,19 +31,15 @@ class Graves {
   static bool bury(TensorImpl* t);
 
  private:
-  struct Grave {
-    TensorImpl* tensor;
-    uint64_t time;
-  };
-  void add(Grave g);
+  void add(TensorImpl* t);
   void clear(Context& self);
-  static bool pass_on(Grave g, const Context* except);
+  static bool pass_on(TensorImpl* t, const Context* except);
   static std::atomic<uint64_t> now_;
 
   std::atomic<uint64_t> opened_at_{0};  // 0 = closed
   std::atomic<bool> vacant_{true};
   std::mutex mutex_;
-  std::vector<Grave> graves_;
+  TensorImpl *first_ = nullptr, *last_ = nullptr;  // in the order of dying
 };
 
 }  // namespace sinter

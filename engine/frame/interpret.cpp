@@ -1,4 +1,5 @@
 #include "interpret.h"
+#include <algorithm>
 #include "../../runtime/mutants.h"
 #include "../ambient.h"
 #include "../eager.h"
@@ -26,12 +27,15 @@ void allocate_results(Event* const* path, size_t n, TensorImpl* const* slots) {
 }  // namespace
 
 void interpret(Event* const* path, size_t n, TensorImpl* const* slots, const Scalar* scalars, const int64_t* free_ints) {
-  allocate_results(path, n, slots);
   const struct Restore {
     uint32_t before = ambient::word;
     ~Restore() { ambient::word = before; }
   } restore;
+  size_t most = 0;
+  for (size_t k = 0; k < n; ++k) most = std::max(most, path[k]->info->in.size());
   std::vector<TensorImpl*> operands;
+  operands.reserve(most);
+  allocate_results(path, n, slots);  // the last step that may run out of memory before something is written
   for (size_t k = 0; k < n; ++k) {
     const Event& e = *path[k];
     const EventInfo& info = *e.info;

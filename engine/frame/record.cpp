@@ -1,14 +1,24 @@
 // Recording: where a call leaves what was recorded, events are appended to a private chain until the close.
 #include <algorithm>
 #include "../../runtime/env.h"
+#include "../../runtime/intern.h"
 #include "../../runtime/log.h"
 #include "../../runtime/mutants.h"
+#include "../../runtime/stress.h"
+#include "../autograd/meta.h"
+#include "../autograd/node.h"
 #include "../eager.h"
 #include "compiled_state.h"
 #include "context.h"
 #include "reason.h"
 
 namespace sinter {
+
+/// Stress tests close regions at random places.
+static bool stress_closes(int32_t depth) {
+  const uint64_t seed = stress().close_seed;
+  return seed != 0 && stress_draw(seed, static_cast<uint64_t>(depth)) % 4 == 0;
+}
 
 bool Context::refused(Entry& entry, const OpCall& c) {
   if (entry.variants.load(std::memory_order_relaxed) == 0) return false;
@@ -36,7 +46,7 @@ bool Context::refused(Entry& entry, const OpCall& c) {
 
 bool Context::begin_recording(const OpCall& c, uint64_t key) {
   miss_reason_ = explain_miss(c, key, first_candidate(), last, *this);
-  recording_entry_ = last != nullptr ? last->info->entry : tries_->entry_of(key, c.loc);
+  recording_entry_ = last != nullptr ? last->info->entry : tries_->entry_of(key, interned(c.loc));
   if (refused(*recording_entry_, c)) return false;
   recording_base_ = last != nullptr ? last : &tries_->root;
   shadow_parent_ = recording_base_;
@@ -73,22 +83,33 @@ Tensor Context::diverge(const OpCall& c, uint64_t key) {
       (void)t->storage->bytes(c.loc);  // says so
   }
   if (recording_.empty() && !begin_recording(c, key)) return run_eager_from_here(c);
-  Event* e = record(c, key, meta);
-  recording_.push_back(e);
-  return commit(e, c);
+  const Event* const shadow_before = shadow_parent_;
+  const size_t varying_before = varying_.size();
+  Event* e = nullptr;
+  try {
+    e = record(c, key, meta);
+    recording_.push_back(e);
+    return commit(e, c);
+  } catch (...) {
+    if (last != e && (recording_.empty() || recording_.back() == e)) {  // it did not become part of the region
+      shadow_parent_ = shadow_before;
+      varying_.resize(std::min(varying_.size(), varying_before));
+    }
+    throw;
+  }
 }
 
 Event* Context::record(const OpCall& c, uint64_t key, const TensorMeta& meta) {
   Event* e = tries_->new_event();
   EventInfo& info = *e->info;
   e->attr = c.attr;
-  info.loc = c.loc;
+  info.loc = interned(c.loc);
   info.ints = c.ints.vec();
   info.entry = recording_entry_;
   info.inplace = is_inplace(c);
   info.view = is_view(c.op) && !info.inplace;
   info.depth = last != nullptr ? last->info->depth + 1 : 1;
-  info.close_after = info.depth >= env().region_ops;
+  info.close_after = info.depth >= env().region_ops || stress_closes(info.depth);
   info.first_scalar = e->first_scalar = n_scalars_;
   info.n_scalars = c.n_scalars;
   n_scalars_ += c.n_scalars;
@@ -200,9 +221,7 @@ void Context::generalise_guards(EventInfo& info, const EventInfo& old_info) {
   for (size_t k = 0; k < info.guards.size(); ++k) {
     InputGuard& g = info.guards[k];
     const InputGuard& old = old_info.guards[k];
-    if ((!is_contiguous(g.sizes, g.strides) || !is_contiguous(old.sizes, old.strides)) &&
-        !SINTER_MUTANT(strided_inputs_generalised))
-      continue;
+    if (!is_contiguous(g.sizes, g.strides) || !is_contiguous(old.sizes, old.strides)) continue;
     g.free_dims = old.free_dims;
     for (size_t d = 0; d < g.sizes.size(); ++d) {
       if (g.sizes[d] != old.sizes[d] && !SINTER_MUTANT(sizes_never_generalised)) g.free_dims |= uint64_t{1} << d;

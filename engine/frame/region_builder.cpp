@@ -126,7 +126,7 @@ const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vect
   int others = 0;
   ProgramEntry* evicted = nullptr;
   for (ProgramEntry* e = leaf.programs.load(std::memory_order_acquire); e != nullptr; e = e->next, ++others) {
-    if (e->sizes_key != sizes_key) continue;
+    if (e->sizes_key != sizes_key || e->isa != isa()) continue;
     bool covers = true;
     for (size_t i = 0; i < live.size(); ++i) covers &= (live[i] & ~e->live[i]) == 0;
     if (covers && e->usable()) return e;  // another thread compiled it while we waited
@@ -138,6 +138,7 @@ const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vect
   if (evicted != nullptr) return restore(context, leaf, *evicted, compiled_now);
   const auto start = std::chrono::steady_clock::now();
   auto made = std::make_unique<ProgramEntry>();
+  made->isa = isa();
   made->sizes_key = std::move(sizes_key);
   made->live = std::move(wanted);
   for (size_t i = 0; i < leaf.roots.size(); ++i)
@@ -150,11 +151,11 @@ const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vect
   context.count(context.counters.regions_compiled);
   if (entry.variants.load() > 1 && others == 0) context.count(context.counters.recompiles);
   compiled_now = true;
-  report_compiled(context, leaf, region, program.get());
   made->next = leaf.programs.load(std::memory_order_relaxed);
-  ProgramEntry* result = made.get();
   leaf.owned.push_back(std::move(made));
+  ProgramEntry* result = leaf.owned.back().get();
   leaf.programs.store(result, std::memory_order_release);
+  report_compiled(context, leaf, region, program.get());
   return result;
 }
 

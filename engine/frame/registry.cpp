@@ -12,7 +12,8 @@ ContextRegistry& ContextRegistry::get() {
 void ContextRegistry::enroll(Context* c) {
   const std::lock_guard lock(mutex_);
   if (!contexts_.empty() && contexts_.front().pool != this_thread_pool) several_threads_ = true;
-  contexts_.push_back({c, this_thread_pool});
+  contexts_.push_back({c, this_thread_pool, enrolled_ + 1});
+  ++enrolled_;
 }
 
 void ContextRegistry::leave(Context* c) {
@@ -37,15 +38,15 @@ ContextRegistry::Pin ContextRegistry::pin(const void* context) {
   return {};
 }
 
-std::vector<ContextRegistry::Pin> ContextRegistry::pin_all_of(const CompiledState& owner) {
-  std::vector<Pin> pins;
+ContextRegistry::Pin ContextRegistry::pin_next_of(const CompiledState& owner, uint64_t& after) {
   const std::lock_guard lock(mutex_);
   for (const Entry& e : contexts_) {
-    if (&e.context->owner() != &owner) continue;
-    pins.emplace_back(e.context);
+    if (e.number <= after || &e.context->owner() != &owner) continue;
+    after = e.number;
     e.context->pins.fetch_add(1, std::memory_order_relaxed);
+    return Pin(e.context);
   }
-  return pins;
+  return {};
 }
 
 }  // namespace sinter

@@ -16,6 +16,7 @@ class ContextRegistry {
   struct Entry {
     Context* context;
     const TensorPool* pool;  // identity of the thread
+    uint64_t number;         // in the order of enrolling, from 1
   };
   static ContextRegistry& get();
 
@@ -36,7 +37,10 @@ class ContextRegistry {
     Pin() = default;
     explicit Pin(Context* c) : context_(c) {}
     Pin(Pin&& o) noexcept : context_(std::exchange(o.context_, nullptr)) {}
-    Pin& operator=(Pin&&) = delete;
+    Pin& operator=(Pin&& o) noexcept {
+      std::swap(context_, o.context_);
+      return *this;
+    }
     ~Pin();
     Context* context() const { return context_; }
 
@@ -44,15 +48,20 @@ class ContextRegistry {
     Context* context_ = nullptr;
   };
   Pin pin(const void* context);
-  /// Those of one Compiled.
-  std::vector<Pin> pin_all_of(const CompiledState& owner);
+  /// Those of one Compiled, one after the other: the first with a number above `after`, which becomes its number. Needs no
+  /// memory: destructors come here.
+  Pin pin_next_of(const CompiledState& owner, uint64_t& after);
+
+  std::mutex& fork_lock() { return mutex_; }
 
   /// Never back to false: a thread that ended may have left handles elsewhere.
   bool several_threads() const { return several_threads_.load(std::memory_order_relaxed); }
 
  private:
+  friend class ForkLocks;
   std::mutex mutex_;
-  std::vector<Entry> contexts_;
+  std::vector<Entry> contexts_;  // ascending numbers
+  uint64_t enrolled_ = 0;
   std::atomic<bool> several_threads_{false};
 };
 

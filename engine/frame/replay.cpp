@@ -2,18 +2,20 @@
 #include "../../runtime/allocator.h"
 #include "../../runtime/env.h"
 #include "../../runtime/mutants.h"
+#include "../../runtime/ops/infer.h"
+#include "../../runtime/out_of_memory.h"
+#include "../autograd/meta.h"
 #include "../autograd/node.h"
 #include "../eager.h"
 #include "compiled_state.h"
 #include "context.h"
+#include "verify.h"
 
 namespace sinter {
 
 Event Context::kNoEvent;
 
 namespace {
-constexpr uint64_t kGuardBits = head::kGuardMask | head::kPooled;
-
 /// What mutants leave out of the compare of an input, on the short path.
 inline uint64_t forgotten_by_fast_guard() {
   uint64_t bits = 0;
@@ -56,6 +58,12 @@ bool strides_fit(IntArrayRef sizes, IntArrayRef a, IntArrayRef b) {
 }
 }  // namespace
 
+uint64_t Context::unusual_guard_head(TensorImpl* t) {
+  (void)autograd::requires_grad(t);
+  const uint64_t h = t->head.load(std::memory_order_relaxed);
+  return h & (head::kGuardMask | (t->pool == this_thread_pool ? head::kPooled : 0));
+}
+
 void BoundStorages::grow() {
   std::vector<Entry> old;
   for (uint32_t i : used_) old.push_back(table_[i]);
@@ -86,6 +94,8 @@ inline void Context::bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* 
   if ((same != nullptr || s->has(Storage::kBorrowed)) && !SINTER_MUTANT(aliases_not_noted)) [[unlikely]]
     note_aliases(t, slot, same);
   if (same == nullptr) bound_.insert(s, slot);
+  if (sums_ != nullptr) [[unlikely]]
+    sums_->add(*t, slot);
   if (s->immediate_in_frame.load(std::memory_order_relaxed) == serial_ && !SINTER_MUTANT(exposed_memory_not_flushed)) [[unlikely]]
     close_after_call_ = true;
   if ((bound_impls_.size() & 31) == 0 && thread_allocated_bytes() - bytes_at_open_ > env().region_bytes &&
@@ -95,8 +105,8 @@ inline void Context::bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* 
 
 namespace {
 /// Sizes and strides as recorded; a stride of another value where the size is 1 is for the careful path.
-bool fast_guard_holds(const FastGuard& g, const TensorImpl& t) {
-  if ((((t.head.load(std::memory_order_relaxed) & kGuardBits) ^ g.head) & ~forgotten_by_fast_guard()) != 0) return false;
+bool fast_guard_holds(const FastGuard& g, TensorImpl& t) {
+  if (((Context::guard_head(&t) ^ g.head) & ~forgotten_by_fast_guard()) != 0) return false;
   const int64_t* sizes = t.sizes.data();
   const int64_t* strides = t.strides.data();
   uint64_t differ = 0;
@@ -107,7 +117,14 @@ bool fast_guard_holds(const FastGuard& g, const TensorImpl& t) {
 }
 }  // namespace
 
-bool Context::bind_inputs(const Event& e, TensorImpl* const* in, int n) {
+bool Context::bind_inputs(const Event& e, TensorImpl* const* in, int n) try {
+  return bind_matched_inputs(e, in, n);
+} catch (const std::bad_alloc&) {
+  undo_call();
+  throw_out_of_memory();
+}
+
+inline bool Context::bind_matched_inputs(const Event& e, TensorImpl* const* in, int n) {
   const std::vector<FastGuard>& guards = e.info->fast_guards;
   reserve_slots(e.info->n_slots_after);
   const FastGuard* g = guards.data();
@@ -155,11 +172,28 @@ static int checked_operand(const OpCall& c) {
   }
 }
 
+/// Whether another operand may share memory with what the call writes. Guards say nothing about that, and eager refuses some of
+/// it.
+static bool may_overlap(const OpCall& c) {
+  const TensorImpl* self = c.in[0];
+  for (const TensorImpl* t : c.operands()) {
+    if (t == nullptr || t == self) continue;
+    if (t->storage == self->storage || (t->storage->has(Storage::kBorrowed) && self->storage->has(Storage::kBorrowed)))
+      return true;
+  }
+  return false;
+}
+
 Tensor Context::call(const OpCall& c) {
   settle_foreign(c);
   Tensor result = [&] {
     const Inside inside(*this);
-    return call_inside(c);
+    try {
+      return call_inside(c);
+    } catch (...) {
+      undo_call();
+      throw;
+    }
   }();
   if (last == nullptr && !safepoint_.inside()) graves.empty(*this);  // their deleters are user code: outside
   return result;
@@ -171,7 +205,10 @@ Tensor Context::call_inside(const OpCall& c) {
     return eager_call(c);
   }
   // Before anything is matched or recorded: it may throw, or copy the operand (an event of its own).
-  if (is_inplace(c) && grad_mode() && !SINTER_MUTANT(frame_inplace_not_checked)) check_inplace(c);
+  if (is_inplace(c)) {
+    if (grad_mode() && !SINTER_MUTANT(frame_inplace_not_checked)) check_inplace(c);
+    if (may_overlap(c)) infer(c, default_dtype());
+  }
   if (op_info(c.op).checked) [[unlikely]] {
     infer(c, default_dtype());  // shapes first, as eager does
     const int i = checked_operand(c);
@@ -216,9 +253,7 @@ bool Context::matches(const Event& e, uint64_t key, const OpCall& c) {
   if (info.ints.size() != c.ints.size()) return false;
   for (size_t i = 0; i < info.ints.size(); ++i) {
     if (i < 64 && (info.free_ints >> i & 1)) {
-      if (info.expressions[i].kind != SizeExpr::Kind::None && info.expressions[i].value(slots) != c.ints[i] &&
-          !SINTER_MUTANT(match_without_size_expressions))
-        return false;
+      if (info.expressions[i].kind != SizeExpr::Kind::None && info.expressions[i].value(slots) != c.ints[i]) return false;
     } else if (info.ints[i] != c.ints[i] && !SINTER_MUTANT(match_without_ints)) {
       return false;
     }
@@ -272,7 +307,14 @@ void Context::note_aliases(TensorImpl* t, int32_t slot, BoundStorages::Entry* sa
   borrowed_inputs_.push_back(t);
 }
 
-TensorImpl* Context::make_pooled(Event* e) {
+TensorImpl* Context::make_pooled(Event* e) try {
+  return memory_gate([&] { return new_pooled(e); });
+} catch (const OutOfMemoryError&) {
+  undo_call();
+  throw;
+}
+
+TensorImpl* Context::new_pooled(Event* e) {
   if (e->id >= n_pooled) reserve_pooled();
   const EventInfo& info = *e->info;
   // Also the place where the tables are made large enough: a plain replay of the event comes here the first time.
@@ -283,7 +325,7 @@ TensorImpl* Context::make_pooled(Event* e) {
     s = Storage::empty();
     s->pending_in.store(this, std::memory_order_relaxed);
   }
-  auto* p = new TensorImpl(info.meta.dtype, info.meta.sizes, info.meta.strides, info.meta.offset, s);
+  auto* p = TensorImpl::make(info.meta.dtype, info.meta.sizes, info.meta.strides, info.meta.offset, s);
   p->pool = this_thread_pool;
   return pooled[e->id] = p;
 }
@@ -302,7 +344,7 @@ Tensor Context::commit(Event* e, const OpCall& c) {
 /// As commit, where sizes or integers are generalised: the result's geometry is inferred anew.
 Tensor Context::commit_dynamic(Event* e, const OpCall& c) {
   const EventInfo& info = *e->info;
-  const TensorMeta meta = infer(c, default_dtype());  // may throw as eager would: before anything is bound
+  TensorMeta meta = infer(c, default_dtype());  // may throw as eager would: before anything is bound
   for (const InputGuard& g : info.guards) bind(c.in[g.operand], g.slot);
   for (int i = 0; i < c.n_scalars; ++i) scalars[info.first_scalar + i] = c.scalars[i];
   if (info.free_ints != 0) free_ints_.insert(free_ints_.end(), c.ints.begin(), c.ints.end());
@@ -313,26 +355,25 @@ Tensor Context::commit_dynamic(Event* e, const OpCall& c) {
     p->storage = c.in[0]->storage;
     p->offset = meta.offset;
   }
-  if (!SINTER_MUTANT(generalised_result_keeps_sizes)) p->sizes = meta.sizes;
-  p->strides = meta.strides;
   p->numel = numel_of(meta.sizes);
+  if (!SINTER_MUTANT(generalised_result_keeps_sizes)) p->sizes = std::move(meta.sizes);
+  p->strides = std::move(meta.strides);
   return finish_call(e, c, std::move(result));
 }
 
 Tensor Context::commit_inplace(Event* e, const OpCall& c) {
   TensorImpl* self = c.in[0];
   Storage* s = self->storage;
+  BoundStorages::Entry* b = bound_.find(s);
+  if (b == nullptr && !SINTER_MUTANT(pooled_version_not_reset)) dirty_pooled_.push_back(s);
+  if (b != nullptr && !s->is_pending()) written_inputs_.push_back(s);
+  // Nothing below can fail.
   bump_version(self);
   if (SINTER_MUTANT(frame_version_not_raised)) s->version.fetch_sub(1);
   if (SINTER_MUTANT(frame_write_not_counted)) s->writes.fetch_sub(1);
-  if (BoundStorages::Entry* b = bound_.find(s)) {
+  if (b != nullptr) {
     if (!SINTER_MUTANT(own_writes_not_expected)) ++b->writes;
-    if (!s->is_pending()) {
-      if (!SINTER_MUTANT(written_input_not_pending)) s->pending_in.store(this, std::memory_order_release);
-      written_inputs_.push_back(s);
-    }
-  } else {
-    if (!SINTER_MUTANT(pooled_version_not_reset)) dirty_pooled_.push_back(s);
+    if (!SINTER_MUTANT(written_input_not_pending)) s->pending_in.store(this, std::memory_order_release);
   }
   last = e;
   Event* n = e->next.load(std::memory_order_acquire);
@@ -340,8 +381,21 @@ Tensor Context::commit_inplace(Event* e, const OpCall& c) {
   return Tensor::share(self);
 }
 
+/// Inputs that share the written tensor's memory and do not require grad yet.
+int Context::views_without_grad(const TensorImpl* written) const {
+  int n = 0;
+  for (TensorImpl* t : bound_impls_) n += t != written && t->storage == written->storage && !autograd::requires_grad(t);
+  return n;
+}
+
 Tensor Context::finish_call(Event* e, const OpCall& c, Tensor result) {
-  if (needs_node(c) && !SINTER_MUTANT(careful_replay_without_node)) record_node(c, result);
+  if (needs_node(c) && !SINTER_MUTANT(careful_replay_without_node)) {
+    const int views = is_inplace(c) && !aliases_.empty() ? views_without_grad(c.in[0]) : 0;
+    record_node(c, result);
+    // Views of the written tensor require grad from here on, which no guard said of those that are inputs already.
+    if (views != 0 && views_without_grad(c.in[0]) != views) [[unlikely]]
+      close_region(Break::metadata_change, c.loc);
+  }
   if (e->info->close_after && !SINTER_MUTANT(budget_of_operators_ignored)) [[unlikely]]
     close_region(Break::budget_ops, c.loc);
   else if (close_after_call_ && !SINTER_MUTANT(close_after_call_forgotten)) [[unlikely]] close_now(c.loc);

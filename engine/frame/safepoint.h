@@ -27,6 +27,11 @@ class Safepoint {
   /// outermost leave().
   bool let_visitors_finish();
 
+  // -- fork(): nobody is in the middle of a visit; in the child nobody is asking for one
+  void lock_visits() { visitors_.lock(); }
+  void unlock_visits() { visitors_.unlock(); }
+  void forget_visitors() { attention_.fetch_and(kNoBarrier, std::memory_order_relaxed); }
+
   // -- visitor, from any thread that is not inside a safepoint of its own
   class Visit {
    public:

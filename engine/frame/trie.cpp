@@ -27,9 +27,9 @@ int Tries::count_variant(Entry& entry) {
 Event* Tries::new_event() {
   std::lock_guard lock(mutex);
   const int32_t id = next_id_.load(std::memory_order_relaxed);
-  if (id % kChunk == 0) chunks_.push_back(std::make_unique<Event[]>(kChunk));
-  Event* e = &chunks_.back()[static_cast<size_t>(id % kChunk)];
+  if (chunks_.size() * kChunk == static_cast<size_t>(id)) chunks_.push_back(std::make_unique<Event[]>(kChunk));
   infos_.push_back(std::make_unique<EventInfo>());
+  Event* e = &chunks_.back()[static_cast<size_t>(id % kChunk)];
   e->info = infos_.back().get();
   e->id = id;
   next_id_.store(id + 1, std::memory_order_relaxed);

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <string>
 #include <vector>
+#include "../../runtime/cpu.h"
 #include "../../runtime/ops/op_call.h"
 #include "../program/program.h"
 #include "breaks.h"
@@ -104,15 +105,16 @@ struct AliasRelation {
   friend bool operator==(const AliasRelation&, const AliasRelation&) = default;
 };
 
-/// A program for one live set (and, in a generalised region, one assignment of sizes).
+/// A program for one live set and instruction set (and, in a generalised region, one assignment of sizes).
 struct ProgramEntry {
-  std::vector<int64_t> sizes_key;   // empty unless the region is generalised
-  std::vector<uint64_t> live;       // bits over Leaf::roots
-  std::vector<int32_t> live_roots;  // indices into Leaf::roots, ascending: the program's outputs
-  ProgramSlot program;              // empty: evicted, unless `interpreted`
-  bool interpreted = false;         // the interpreter is its program
+  Isa isa = Isa::None;                           // the level it was compiled under: set_isa_cap may lower it later
+  std::vector<int64_t> sizes_key;                // empty unless the region is generalised
+  std::vector<uint64_t> live;                    // bits over Leaf::roots
+  std::vector<int32_t> live_roots;               // indices into Leaf::roots, ascending: the program's outputs
+  ProgramSlot program;                           // empty: evicted, unless `interpreted`
+  mutable std::atomic<bool> interpreted{false};  // the interpreter is its program
   ProgramEntry* next = nullptr;
-  bool usable() const { return interpreted || !program.empty(); }
+  bool usable() const { return interpreted.load(std::memory_order_relaxed) || !program.empty(); }
 };
 
 /// A close that happened after `end`. Everything here but the atomics is immutable once published.
@@ -157,9 +159,10 @@ class Tries {
   Event root;  // virtual: its children are the first events of regions
 
   /// Publishes a recording below `base`, sharing events that another thread published meanwhile. `on_share(draft, existing)` is
-  /// called for those. Returns the event that the last one became.
-  template <class F>
-  Event* merge(Event* base, const std::vector<Event*>& recording, F&& on_share);
+  /// called for those and must not throw; `prepare()` is called under the lock before the first. Returns the event that the last
+  /// one became.
+  template <class P, class F>
+  Event* merge(Event* base, const std::vector<Event*>& recording, P&& prepare, F&& on_share);
   Event* new_event();
   const Event& event(int32_t id) const { return chunks_[static_cast<size_t>(id) / kChunk][static_cast<size_t>(id) % kChunk]; }
   Entry* entry_of(uint64_t key, Loc loc);
@@ -173,6 +176,7 @@ class Tries {
   std::mutex mutex;
 
  private:
+  friend class ForkLocks;
   Event* adopt_or_append(Event* at, Event* draft);
   static constexpr int kChunk = 64;
   std::vector<std::unique_ptr<Event[]>> chunks_;
@@ -186,9 +190,10 @@ class Tries {
 /// Variants that exist in the process, against SINTER_ACCUMULATED_RECOMPILE_LIMIT.
 extern std::atomic<int64_t> accumulated_variants;
 
-template <class F>
-Event* Tries::merge(Event* base, const std::vector<Event*>& recording, F&& on_share) {
+template <class P, class F>
+Event* Tries::merge(Event* base, const std::vector<Event*>& recording, P&& prepare, F&& on_share) {
   std::lock_guard lock(mutex);
+  prepare();
   Event* at = base;
   for (Event* draft : recording) {
     Event* e = adopt_or_append(at, draft);

@@ -1,4 +1,5 @@
 #include "allocate.h"
+#include "../../runtime/out_of_memory.h"
 
 namespace sinter {
 
@@ -25,8 +26,10 @@ size_t extent_bytes(const char* function, ScalarType dtype, IntArrayRef sizes, I
 }
 
 Tensor allocate_tensor(const char* function, ScalarType dtype, IntArrayRef sizes, IntArrayRef strides) {
-  Storage* storage = Storage::allocate(extent_bytes(function, dtype, sizes, strides));
-  return Tensor::adopt(new TensorImpl(dtype, sizes, strides, 0, storage));
+  return memory_gate([&] {
+    Storage* storage = Storage::allocate(extent_bytes(function, dtype, sizes, strides));
+    return Tensor::adopt(TensorImpl::make(dtype, sizes, strides, 0, storage));
+  });
 }
 
 Tensor allocate_tensor(const char* function, ScalarType dtype, IntArrayRef sizes) {

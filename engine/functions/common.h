@@ -1,6 +1,7 @@
 // Building calls: what the bodies of functions.h share.
 #pragma once
 #include "../../runtime/ops/infer.h"
+#include "../../runtime/out_of_memory.h"
 #include "../creation.h"
 #include "../functions.h"
 

@@ -46,25 +46,28 @@ Tensor randint(int64_t low, int64_t high, IntArrayRef size, TensorOptions option
   return finish(call_random(Op::randint, size, type_of(options), {low, high}, loc), options, loc);
 }
 
-Tensor randperm(int64_t n, TensorOptions options, Loc loc) {
+Tensor randperm(int64_t n, TensorOptions options, Loc loc) try {
   if (n < 0) raise<ValueError>("randperm: n must be non-negative, got {}", n);
-  std::vector<int64_t> order(static_cast<size_t>(n));
-  for (int64_t i = 0; i < n; ++i) order[static_cast<size_t>(i)] = i;
+  // What may fail for memory comes before numbers are drawn.
+  Tensor order = allocate_tensor("randperm", kLong, n);
+  Tensor t = type_of(options) == kLong ? order : allocate_tensor("randperm", type_of(options), n);
+  auto* at = static_cast<int64_t*>(order.impl()->storage->data);
+  for (int64_t i = 0; i < n; ++i) at[i] = i;
   // Fisher and Yates, two 64-bit numbers per counter.
   Generator& generator = Generator::get_default();
-  const uint64_t first = generator.reserve(static_cast<uint64_t>(n + 1) / 2), seed = generator.seed();
+  const uint64_t first = generator.reserve((static_cast<uint64_t>(n) + 1) / 2), seed = generator.seed();
   uint32_t words[4] = {};
   for (int64_t i = n - 1; i > 0; --i) {
     const auto draw = static_cast<uint64_t>(n - 1 - i);
     if (draw % 2 == 0) philox4x32(seed, first + draw / 2, words);
     const uint32_t* w = words + 2 * (draw % 2);
     const uint64_t r = (static_cast<uint64_t>(w[0]) << 32 | w[1]) % static_cast<uint64_t>(i + 1);
-    std::swap(order[static_cast<size_t>(i)], order[r]);
+    std::swap(at[i], at[r]);
   }
-  Tensor t = allocate_tensor("randperm", type_of(options), n);
-  for (int64_t i = 0; i < n; ++i) store_element(t.impl(), i, order[static_cast<size_t>(i)]);
+  if (!t.is_same(order))
+    for (int64_t i = 0; i < n; ++i) store_element(t.impl(), i, at[i]);
   return finish(std::move(t), options, loc);
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 Tensor bernoulli(const Tensor& p, Loc loc) {
   check_floating(Op::bernoulli, p.dtype());

@@ -136,7 +136,7 @@ Tensor flatten(const Tensor& self, int64_t start_dim, int64_t end_dim, Loc loc) 
   return reshape(self, sizes, loc);
 }
 
-std::vector<Tensor> split(const Tensor& self, int64_t split_size, int64_t dim, Loc loc) {
+std::vector<Tensor> split(const Tensor& self, int64_t split_size, int64_t dim, Loc loc) try {
   const int64_t d = wrap_dimensioned(Op::slice, self, dim), n = self.sizes()[static_cast<size_t>(d)];
   if (split_size < 0 || (split_size == 0 && n != 0))
     fail<ValueError>(NamedCall(Op::slice, self).call,
@@ -147,13 +147,13 @@ std::vector<Tensor> split(const Tensor& self, int64_t split_size, int64_t dim, L
   for (int64_t at = 0; at < n; at += split_size) parts.push_back(narrow(self, d, at, std::min(split_size, n - at), loc));
   if (n == 0) parts.push_back(narrow(self, d, 0, 0, loc));
   return parts;
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 std::vector<Tensor> chunk(const Tensor& self, int64_t chunks, int64_t dim, Loc loc) {
   const int64_t d = wrap_dimensioned(Op::slice, self, dim), n = self.sizes()[static_cast<size_t>(d)];
   if (chunks <= 0)
     fail<ValueError>(NamedCall(Op::slice, self).call, "chunk expects `chunks` to be greater than 0, got: {}", chunks);
-  return split(self, std::max<int64_t>((n + chunks - 1) / chunks, 1), d, loc);
+  return split(self, n == 0 ? 1 : (n - 1) / chunks + 1, d, loc);
 }
 
 Tensor detach(const Tensor& self, Loc loc) { return call1(Op::detach, self, 0, loc); }
@@ -179,7 +179,7 @@ Tensor call_cat(TensorList tensors, int64_t dim, Loc loc) {
 
 }  // namespace
 
-Tensor cat(TensorList tensors, int64_t dim, Loc loc) {
+Tensor cat(TensorList tensors, int64_t dim, Loc loc) try {
   if (tensors.empty()) raise<ValueError>("cat: expected a non-empty list of Tensors");
   if (tensors.size() > op_info(Op::cat).max_in)
     raise<ValueError>("cat: {} tensors are more than the {} that one call takes", tensors.size(), op_info(Op::cat).max_in);
@@ -196,9 +196,9 @@ Tensor cat(TensorList tensors, int64_t dim, Loc loc) {
   std::vector<Tensor> converted;
   for (const Tensor& x : tensors) converted.push_back(to(x, common, false, loc));
   return call_cat(converted, d, loc);
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
-Tensor stack(TensorList tensors, int64_t dim, Loc loc) {
+Tensor stack(TensorList tensors, int64_t dim, Loc loc) try {
   if (tensors.empty()) raise<ValueError>("stack: expected a non-empty list of Tensors");
   const Tensor& first = tensors[0];
   const int64_t d = wrap(Op::cat, first, dim, first.dim() + 1);
@@ -210,6 +210,6 @@ Tensor stack(TensorList tensors, int64_t dim, Loc loc) {
     parts.push_back(unsqueeze(tensors[i], d, loc));
   }
   return cat(parts, d, loc);
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 }  // namespace sinter

@@ -128,10 +128,12 @@ class Builder {
     const bool covers = same_geometry(meta, whole);
     const bool reshaped = is_plain(meta) && is_plain(whole) && numel_of(meta.sizes) == numel_of(whole.sizes);
     if (!covers && !reshaped && !SINTER_MUTANT(partial_write_compiled)) return false;
+    // What is left where elements are written several times depends on eager's order, so eager it is.
+    if (may_repeat(whole.sizes, whole.strides)) return false;
     // Reading other elements of the memory it writes: what eager gives depends on its order, so eager it is.
-    const bool by_index = e.op == Op::index_add || e.op == Op::scatter_add;
+    const bool elementwise = op_info(e.op).kind != OpKind::Index;
     for (size_t i = 1; i < e.in.size(); ++i)
-      if (e.in[i] >= 0 && root_of(e.in[i]) == root && (by_index || !same_geometry(placed(e.in[i]), meta)) &&
+      if (e.in[i] >= 0 && root_of(e.in[i]) == root && !(elementwise && same_geometry(placed(e.in[i]), meta)) &&
           !SINTER_MUTANT(write_over_own_operand_compiled))
         return false;
     n.meta = covers ? whole : meta;

@@ -13,6 +13,21 @@ int64_t extent_of(IntArrayRef sizes, IntArrayRef strides) {
   return last + 1;
 }
 
+bool may_repeat(IntArrayRef sizes, IntArrayRef strides) {
+  std::vector<size_t> order;
+  for (size_t d = 0; d < sizes.size(); ++d) {
+    if (sizes[d] == 0) return false;
+    if (sizes[d] > 1) order.push_back(d);
+  }
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return strides[a] < strides[b]; });
+  int64_t reach = 0;  // of the inner dimensions: the next must step over it
+  for (size_t d : order) {
+    if (strides[d] <= reach) return true;
+    reach += (sizes[d] - 1) * strides[d];
+  }
+  return false;
+}
+
 int64_t buffer_bytes(const TensorMeta& meta) {
   return extent_of(meta.sizes, meta.strides) * static_cast<int64_t>(element_size(meta.dtype));
 }

@@ -6,6 +6,8 @@ namespace sinter {
 
 /// Elements from the first to the last one addressed, 0 for an empty tensor. Strides are never negative.
 int64_t extent_of(IntArrayRef sizes, IntArrayRef strides);
+/// True when two indices may reach one element (not proven otherwise).
+bool may_repeat(IntArrayRef sizes, IntArrayRef strides);
 /// Bytes a buffer needs to hold a value of this geometry.
 int64_t buffer_bytes(const TensorMeta& meta);
 

@@ -57,6 +57,8 @@ ValueId expand_loss(Expansion& x, const GraphNode& n) {
   if (n.in.size() > plain && n.in[plain] >= 0) return -1;
   const TensorMeta& in = x.meta(n.in[is_forward ? 0 : 1]);
   if (in.dtype != n.meta.dtype || numel_of(in.sizes) == 0 || in.sizes.back() > kMaxClasses) return -1;
+  // [C] with a target of shape [1] instead of []: rows and columns below would change places.
+  if (x.meta(n.in[is_forward ? 1 : 2]).sizes.size() + 1 != in.sizes.size()) return -1;
   if (!is_forward && x.meta(n.in[0]).dtype != n.meta.dtype) return -1;
   return is_forward ? forward(x, n) : backward(x, n);
 }

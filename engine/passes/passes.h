@@ -1,5 +1,6 @@
 // Graph to graph: each pass keeps the values, to the bit, and says whether it changed anything.
 #pragma once
+#include <vector>
 #include "../graph/graph.h"
 
 namespace sinter {
@@ -7,6 +8,8 @@ namespace sinter {
 /// Runs every pass in order (pipeline.cpp is the list), logging and timing each under LogTopic::Graph. The graph is
 /// verified after every pass when `verify_passes()`.
 void run_passes(Graph& graph);
+/// The list by name, in order; a name may stand there twice.
+std::vector<const char*> pass_names();
 /// Whether the verifier runs after each pass: on in builds with assertions of the tests (set_verify_passes).
 bool verify_passes();
 void set_verify_passes(bool on);

@@ -1,6 +1,7 @@
 #include <atomic>
 #include <chrono>
 #include "../../runtime/log.h"
+#include "../../runtime/stress.h"
 #include "passes.h"
 
 namespace sinter {
@@ -30,12 +31,20 @@ std::atomic<bool> verify_on{false};
 bool verify_passes() { return verify_on.load(std::memory_order_relaxed); }
 void set_verify_passes(bool on) { verify_on.store(on, std::memory_order_relaxed); }
 
+std::vector<const char*> pass_names() {
+  std::vector<const char*> names;
+  for (const Pass& pass : kPasses) names.push_back(pass.name);
+  return names;
+}
+
 void run_passes(Graph& graph) {
   using Clock = std::chrono::steady_clock;
   const bool logs = log_enabled(LogTopic::Graph);
   if (logs) log_line(LogTopic::Graph, "built\n" + graph.str());
   if (verify_passes()) graph.verify();
-  for (const Pass& pass : kPasses) {
+  for (size_t i = 0; i < std::size(kPasses); ++i) {
+    if (stress().skip_passes >> i & 1) continue;
+    const Pass& pass = kPasses[i];
     const auto start = Clock::now();
     const bool changed = pass.run(graph);
     if (logs) {

@@ -1,5 +1,6 @@
 #include "cache.h"
 #include <algorithm>
+#include "../../runtime/at_fork.h"
 #include "../../runtime/process_barrier.h"
 
 namespace sinter {
@@ -8,7 +9,8 @@ std::atomic<uint64_t> program_clock{1};
 
 namespace {
 constexpr size_t kMaxPrograms = 4096;  // keys remembered, of dead programs too
-}
+[[maybe_unused]] const bool watched = at_fork::watch(at_fork::Rank::programs, [] { return &ProgramCache::get().fork_lock(); });
+}  // namespace
 
 ProgramCache& ProgramCache::get() {
   static auto* c = new ProgramCache;  // never destroyed: threads may compile while the process ends

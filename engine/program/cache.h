@@ -25,6 +25,7 @@ class ProgramCache {
   bool evict_one();
   void clear();
   ProgramCacheStats stats();
+  std::mutex& fork_lock() { return mutex_; }
 
  private:
   friend class ProgramSlot;

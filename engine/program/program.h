@@ -1,5 +1,6 @@
 // What a region becomes: kernels and eager steps in order, one arena for temporaries, output slots.
 #pragma once
+#include <atomic>
 #include <memory>
 #include <string>
 #include <utility>
@@ -51,6 +52,13 @@ class Program {
   virtual std::vector<ProgramStep> steps() const = 0;
   /// Annotated assembly of each kernel: graph node and source line in front of its instructions.
   virtual std::vector<std::pair<std::string, std::string>> assembly() const = 0;
+
+  /// Verification found it wrong: whoever holds it interprets the region from now on.
+  bool is_withdrawn() const { return withdrawn_.load(std::memory_order_relaxed); }
+  void withdraw() const { withdrawn_.store(true, std::memory_order_relaxed); }
+
+ private:
+  mutable std::atomic<bool> withdrawn_{false};
 };
 
 /// Compiles a region. Null when it cannot be expressed as a program (writes through partial views, overlapping inputs,

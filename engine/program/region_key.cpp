@@ -1,6 +1,7 @@
 #include "region_key.h"
 #include "../../runtime/cpu.h"
 #include "../../runtime/mutants.h"
+#include "../../runtime/stress.h"
 
 namespace sinter {
 
@@ -50,6 +51,8 @@ std::vector<uint64_t> region_key(const Region& region) {
   Writer w(words);
   w.word(part(SINTER_MUTANT(region_key_without_isa), static_cast<uint64_t>(isa())) << 1 |
          part(SINTER_MUTANT(region_key_without_overlap), region.overlapping_writes));
+  w.word(static_cast<uint64_t>(stress().skip_passes) << 1 | static_cast<uint64_t>(stress().fuse));
+  w.word(stress().kernel_seed);
   w.word(region.events.size());
   for (const auto& e : region.events) w.event(e);
   w.word(region.slots.size());

@@ -32,22 +32,22 @@ const std::string& Module::name() const {
   return *name_;
 }
 
-Tensor& Module::register_parameter(std::string name, Tensor tensor, bool requires_grad) {
+Tensor& Module::register_parameter(std::string name, Tensor tensor, bool requires_grad) try {
   check_name("Parameter", name);
   if (tensor.defined()) tensor.set_requires_grad(requires_grad && tensor.is_floating_point());
   return parameters_.insert(std::move(name), std::move(tensor));
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
-Tensor& Module::register_buffer(std::string name, Tensor tensor) {
+Tensor& Module::register_buffer(std::string name, Tensor tensor) try {
   check_name("Buffer", name);
   return buffers_.insert(std::move(name), std::move(tensor));
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
-void Module::insert_child(std::string name, std::shared_ptr<Module> module) {
+void Module::insert_child(std::string name, std::shared_ptr<Module> module) try {
   check_name("Submodule", name);
   if (!module) raise<Error>("Submodule '{}' of {} is null", name, this->name());
   children_.insert(std::move(name), std::move(module));
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 /// Calls f(prefix, module) for this module and all below, parents first.
 template <class Visit>
@@ -56,7 +56,7 @@ void Module::visit(const std::string& prefix, Visit&& f) const {
   for (const auto& child : children_) child.value()->visit(join(prefix, child.key()), f);
 }
 
-OrderedDict<std::string, Tensor> Module::named_parameters(bool recurse) const {
+OrderedDict<std::string, Tensor> Module::named_parameters(bool recurse) const try {
   OrderedDict<std::string, Tensor> out("Parameter");
   const auto add = [&](const std::string& prefix, const Module& m) {
     for (const auto& item : m.parameters_)
@@ -65,9 +65,9 @@ OrderedDict<std::string, Tensor> Module::named_parameters(bool recurse) const {
   if (recurse) visit("", add);
   else add("", *this);
   return out;
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
-OrderedDict<std::string, Tensor> Module::named_buffers(bool recurse) const {
+OrderedDict<std::string, Tensor> Module::named_buffers(bool recurse) const try {
   OrderedDict<std::string, Tensor> out("Buffer");
   const auto add = [&](const std::string& prefix, const Module& m) {
     for (const auto& item : m.buffers_)
@@ -76,9 +76,9 @@ OrderedDict<std::string, Tensor> Module::named_buffers(bool recurse) const {
   if (recurse) visit("", add);
   else add("", *this);
   return out;
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
-std::vector<Tensor> Module::parameters(bool recurse) const {
+std::vector<Tensor> Module::parameters(bool recurse) const try {
   std::vector<Tensor> out;
   const auto add = [&](const std::string&, const Module& m) {
     for (const auto& item : m.parameters_)
@@ -87,7 +87,7 @@ std::vector<Tensor> Module::parameters(bool recurse) const {
   if (recurse) visit("", add);
   else add("", *this);
   return out;
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 std::vector<Tensor> Module::buffers(bool recurse) const { return named_buffers(recurse).values(); }
 

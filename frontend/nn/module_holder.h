@@ -22,7 +22,7 @@ class ModuleHolder {
   template <class First, class... Rest>
   requires((sizeof...(Rest) > 0 || !std::is_base_of_v<ModuleHolder, std::remove_cvref_t<First>>)&&std::is_constructible_v<
            Impl, First, Rest...>) explicit ModuleHolder(First&& first, Rest&&... rest)
-      : impl_(std::make_shared<Impl>(std::forward<First>(first), std::forward<Rest>(rest)...)) {}
+      : impl_(memory_gate([&] { return std::make_shared<Impl>(std::forward<First>(first), std::forward<Rest>(rest)...); })) {}
 
   Impl* operator->() const { return get(); }
   Impl& operator*() const { return *get(); }
@@ -55,7 +55,7 @@ class ModuleHolder {
 
  private:
   static std::shared_ptr<Impl> make_default() {
-    if constexpr (std::is_default_constructible_v<Impl>) return std::make_shared<Impl>();
+    if constexpr (std::is_default_constructible_v<Impl>) return memory_gate([] { return std::make_shared<Impl>(); });
     else return nullptr;
   }
   void check() const {

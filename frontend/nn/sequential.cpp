@@ -10,10 +10,11 @@ Tensor SequentialImpl::forward(const Tensor& input, Loc loc) {
   return x;
 }
 
-void SequentialImpl::push_back(std::string name, AnyModule module) {
+void SequentialImpl::push_back(std::string name, AnyModule module) try {
+  modules_.reserve(modules_.size() + 1);  // before it is registered: both or neither
   register_module(std::move(name), module.ptr());
   modules_.push_back(std::move(module));
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 const AnyModule& SequentialImpl::require(size_t i) const {
   if (i >= modules_.size()) raise<IndexError>("Sequential has {} modules, index {} is out of range", modules_.size(), i);

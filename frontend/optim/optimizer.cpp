@@ -9,7 +9,7 @@ void Optimizer::add_groups(const std::vector<OptimizerParamGroup>& groups) {
   for (const auto& group : groups) add_param_group(group);
 }
 
-void Optimizer::add_param_group(const OptimizerParamGroup& group) {
+void Optimizer::add_param_group(const OptimizerParamGroup& group) try {
   OptimizerParamGroup added(group);
   if (!added.has_options()) added.set_options(defaults_->clone());
   check_options(added.options());
@@ -25,7 +25,7 @@ void Optimizer::add_param_group(const OptimizerParamGroup& group) {
           raise<ValueError>("some parameters appear in more than one parameter group, one of shape {}", to_string(p.sizes()));
   }
   groups_.push_back(std::move(added));
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 void Optimizer::add_parameters(const std::vector<Tensor>& parameters) {
   if (groups_.empty()) return add_param_group(OptimizerParamGroup(parameters));
@@ -44,7 +44,7 @@ void Optimizer::zero_grad(bool set_to_none, Loc loc) {
     for (const Tensor& p : group.params()) detail::zero_grad(p, set_to_none, loc);
 }
 
-Tensor Optimizer::step(const LossClosure& closure, Loc loc) {
+Tensor Optimizer::step(const LossClosure& closure, Loc loc) try {
   Tensor loss;
   if (closure) {
     AutoGradMode grad_on(true);
@@ -60,6 +60,6 @@ Tensor Optimizer::step(const LossClosure& closure, Loc loc) {
     }
   }
   return loss;
-}
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 }  // namespace sinter::optim

@@ -99,7 +99,14 @@ void embedding(const KernelArgs& args) {
     strided_loop<3>(args.out.sizes, {args.out.strides.data(), strides.data(), rest.data()},
                     [&](const int64_t* o) { args.out.as<T>()[o[0]] = weight.as<const T>()[o[2] + at[o[1]] * step]; });
   };
-  element_size(args.out.dtype) == 4 ? run(static_cast<uint32_t*>(nullptr)) : run(static_cast<uint64_t*>(nullptr));
+  switch (element_size(args.out.dtype)) {
+    case 1:
+      return run(static_cast<uint8_t*>(nullptr));
+    case 4:
+      return run(static_cast<uint32_t*>(nullptr));
+    default:
+      return run(static_cast<uint64_t*>(nullptr));
+  }
 }
 
 void index_select(const KernelArgs& args) {

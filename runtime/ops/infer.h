@@ -20,7 +20,8 @@ TensorMeta infer_creation(const OpCall& call);  // Random, Creation
 /// Throws E with the call in front of the text: "mm(float[2, 3], float[4, 5]): mat1 and mat2 ...".
 template <class E, class... Args>
 [[noreturn]] __attribute__((noinline, cold)) void fail(const OpCall& call, fmt::format_string<Args...> text, Args&&... args) {
-  throw E(describe(call) + ": " + fmt::format(text, std::forward<Args>(args)...));
+  memory_gate([&] { throw E(describe(call) + ": " + fmt::format(text, std::forward<Args>(args)...)); });
+  __builtin_unreachable();
 }
 
 /// Strides of a view of (sizes, strides) with `new_sizes`, nothing when memory would have to move. Each run of dimensions
@@ -36,9 +37,9 @@ TensorMeta meta_of(const TensorImpl* t);
 
 /// Throws unless bytes of one tensor of this type and size can be counted in 63 bits.
 void check_bytes(const OpCall& call, ScalarType dtype, IntArrayRef sizes);
-/// Throws if writing operand 0 would write an element twice, or if another operand overlaps it partly, or (unless `allow_full`:
-/// operators that read each element where they write it) is the same memory.
-void check_inplace_overlap(const OpCall& call, bool allow_full = true);
+/// Throws if writing operand 0 would write an element twice, or if another operand overlaps it partly; of an operator that
+/// does not write each element from the same element of the others also when it overlaps fully.
+void check_inplace_overlap(const OpCall& call, bool elementwise = true);
 /// Throws DtypeError unless a result of type `from` may be stored in operand 0.
 void check_inplace_dtype(const OpCall& call, ScalarType from);
 

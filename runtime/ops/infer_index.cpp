@@ -99,6 +99,7 @@ TensorMeta infer_embedding(const OpCall& call) {
 TensorMeta infer_embedding_backward(const OpCall& call) {
   const TensorImpl *grad = call.in[0], *indices = call.in[1];
   check_index_dtype(call, 1);
+  if (!is_floating(grad->dtype())) fail<DtypeError>(call, "not implemented for '{}'", dtype_name(grad->dtype()));
   SizeVec expected = indices->sizes;
   expected.push_back(grad->rank() ? grad->sizes.back() : 0);
   if (!(grad->sizes == expected)) fail<ShapeError>(call, "the gradient must have shape {}", to_string(expected));
@@ -208,9 +209,12 @@ TensorMeta infer_loss(const OpCall& call) {
   if (weight && weight->dtype() != x->dtype())
     fail<DtypeError>(call, "expected scalar type {} but found {}", dtype_name(x->dtype()), dtype_name(weight->dtype()));
   if (loss_reduction(call.attr) > 2) fail<ValueError>(call, "{} is not a valid value for reduction", loss_reduction(call.attr));
-  if (backward) return contiguous_meta(call, x->dtype(), x->sizes);
-  if (batched && loss_reduction(call.attr) == 0) return contiguous_meta(call, x->dtype(), {x->sizes[0]});
-  return contiguous_meta(call, x->dtype(), {});
+  SizeVec sizes;
+  if (batched && loss_reduction(call.attr) == 0) sizes.push_back(x->sizes[0]);
+  if (!backward) return contiguous_meta(call, x->dtype(), sizes);
+  if (!(call.in[0]->sizes == sizes) || call.in[0]->dtype() != x->dtype())
+    fail<ShapeError>(call, "the gradient must be {}{}", dtype_name(x->dtype()), to_string(sizes));
+  return contiguous_meta(call, x->dtype(), x->sizes);
 }
 
 TensorMeta infer_creation(const OpCall& call) {

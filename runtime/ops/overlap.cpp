@@ -23,13 +23,13 @@ Bytes byte_range(const TensorImpl* t, uintptr_t base) {
   return {begin, begin + static_cast<uintptr_t>(t->numel) * item};
 }
 
-enum class Overlap { None, Partial, Full };
+enum class Overlap { None, Partly, Fully };
 
-/// Full: the same bytes in the same order. Tensors with holes are taken as fine, as in PyTorch: telling would cost more than
-/// the operator.
+/// Partly: the two share some but not all bytes, or all in another order. Tensors with holes are taken as fine, as in
+/// PyTorch: telling would cost more than the operator.
 Overlap overlap_of(const TensorImpl* a, const TensorImpl* b) {
   if (a->numel == 0 || b->numel == 0) return Overlap::None;
-  if (a == b) return Overlap::Full;
+  if (a == b) return Overlap::Fully;
   uintptr_t base_a = 0, base_b = 0;
   if (a->storage != b->storage) {
     if (!a->storage->has(Storage::kBorrowed) || !b->storage->has(Storage::kBorrowed)) return Overlap::None;
@@ -40,12 +40,12 @@ Overlap overlap_of(const TensorImpl* a, const TensorImpl* b) {
     return Overlap::None;
   const Bytes x = byte_range(a, base_a), y = byte_range(b, base_b);
   if (x.end <= y.begin || y.end <= x.begin) return Overlap::None;
-  return x.begin == y.begin && x.end == y.end && a->strides == b->strides ? Overlap::Full : Overlap::Partial;
+  return x.begin == y.begin && x.end == y.end && a->strides == b->strides ? Overlap::Fully : Overlap::Partly;
 }
 
 }  // namespace
 
-void check_inplace_overlap(const OpCall& call, bool allow_full) {
+void check_inplace_overlap(const OpCall& call, bool elementwise) {
   const TensorImpl* self = call.in[0];
   if (writes_twice(self) && !SINTER_MUTANT(write_to_expanded_allowed))
     fail<ValueError>(call,
@@ -53,8 +53,8 @@ void check_inplace_overlap(const OpCall& call, bool allow_full) {
                      "location. Please clone() the tensor before performing the operation.");
   for (int i = 1; i < call.n_in; ++i) {
     const Overlap overlap = call.in[i] ? overlap_of(self, call.in[i]) : Overlap::None;
-    if ((overlap == Overlap::Partial && !SINTER_MUTANT(partly_overlapping_write_allowed)) ||
-        (overlap == Overlap::Full && !allow_full && !SINTER_MUTANT(write_over_own_source_allowed)))
+    if ((overlap == Overlap::Partly && !SINTER_MUTANT(partly_overlapping_write_allowed)) ||
+        (overlap == Overlap::Fully && !elementwise && !SINTER_MUTANT(write_over_own_source_allowed)))
       fail<ValueError>(call,
                        "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
                        "single memory location. Please clone() the tensor before performing the operation.");

@@ -1,48 +1,59 @@
-// Random programs: generated from a seed, run eager and compiled, compared, and reduced when they differ.
+// Random programs: what one is. Plain data, so that it can be reduced and printed.
 #pragma once
-#include <cmath>
-#include <optional>
-#include <random>
 #include <string>
 #include <vector>
-#include "../support.h"
+#include "frontend/sinter/sinter.h"
 
 namespace sinter::test {
 
-/// One statement; operands are taken modulo the values that exist, so that any subset of a program is a program.
+/// What a statement is for; the share of views and in-place statements is counted.
+enum class Kind : uint8_t { Compute, View, Inplace, ThroughView, Other, Refused };
+
+/// One statement. Operands are slots: the inputs, then one slot for each statement's result; an empty slot stands for
+/// the next one below that holds a tensor, so that any subset of a program is a program.
 struct Step {
-  int kind = 0;
-  uint32_t a = 0, b = 0, c = 0;
+  int statement = 0;  // row of statements.inc
+  int a = 0, b = 0, c = 0;
   int64_t p = 0, q = 0;
   double s = 0;
+  bool drop_a = false;  // the first operand's slot is emptied afterwards
+  bool keep = true;     // the result is still held when the function returns
 };
+
+constexpr int64_t kN = -1;  // a size that differs from call to call: 3 + Call::grow
+
+struct Input {
+  enum Form { Contiguous, Transposed, Expanded, Sliced, Strided };
+  std::vector<int64_t> sizes;
+  ScalarType dtype = kFloat;
+  Form form = Contiguous;
+  bool requires_grad = false;
+  bool specials = false;  // some elements are NaN, infinities, -0, subnormals
+};
+
+/// How one call of the compiled function differs from the first.
+struct Call {
+  enum Alias { None, Same, Overlap };
+  int64_t grow = 0;
+  double scale = 1;     // of the value scalars
+  uint64_t data = 0;    // seed of the inputs' values
+  int cast_input = -1;  // this input has another dtype
+  Alias alias = None;   // the second of two inputs is the first, or a view of the same base that overlaps it
+  int alias_of = 0, aliased = 1;
+  bool reuse = false;  // the inputs are those of the call before, as it left them
+  friend bool operator==(const Call&, const Call&) = default;
+};
+
+enum class Backward : uint8_t { None, Inside, Outside };  // of the compiled call
 
 struct Program {
   uint64_t seed = 0;
+  std::vector<Input> inputs;
   std::vector<Step> steps;
-  std::vector<std::vector<int64_t>> shapes;  // of the inputs
-  std::vector<ScalarType> dtypes;
-  std::vector<int> forms;  // of the inputs: 0 contiguous, 1 transposed, 2 expanded, 3 sliced
-  bool backward = false;
+  std::vector<Call> calls;
+  Backward backward = Backward::None;
+  bool escapes = false;  // the first exception leaves the function; else each statement catches its own
+  int result_slot(size_t step) const { return static_cast<int>(inputs.size() + step); }
 };
-
-/// Everything a run did that somebody could see.
-struct Outcome {
-  std::vector<Tensor> values;       // results still held, then the inputs, then gradients (undefined allowed)
-  std::vector<std::string> errors;  // type and place of what was thrown
-  int valid = 0, invalid = 0;
-};
-
-Program random_program(uint64_t seed);
-/// Runs the steps on inputs made from `data_seed`; `scale` changes the value scalars.
-Outcome run_program(const Program& p, std::vector<Tensor>& inputs, double scale);
-std::vector<Tensor> make_inputs(const Program& p, uint64_t data_seed, int64_t grow);
-/// Empty when the outcomes agree; else what differs.
-std::string difference(const Outcome& eager, const Outcome& compiled);
-/// Runs several calls eager and compiled; empty when all agree. Adds to `valid` and `invalid`.
-std::string check_program(const Program& p, int64_t& valid, int64_t& invalid);
-/// Drops statements while the difference stays.
-Program reduce(Program p);
-std::string listing(const Program& p);
 
 }  // namespace sinter::test

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include "../../../runtime/mutants.h"
+#include "../../../runtime/stress.h"
 #include "fusion.h"
 
 namespace sinter::fuse {
@@ -25,7 +26,7 @@ class Grouping {
       const auto v = static_cast<ValueId>(i);
       if (graph_[v].dead || graph_[v].is_input() || graph_[v].is_view()) continue;
       if (keep_eager_[v] || !fusible(graph_, v)) add_eager(v);
-      else if (!join(v)) start(v);
+      else if (!stress().fuse || !join(v)) start(v);
     }
   }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <queue>
 #include "../../../runtime/mutants.h"
+#include "../../../runtime/stress.h"
 #include "fusion.h"
 
 namespace sinter::fuse {
@@ -56,6 +57,7 @@ class StoreDecision {
     cost_[v] = cost_of(v);
     if (plan_.groups[plan_.group_of[v]].eager || must_[v]) return true;
     if (!crosses_[v]) return false;
+    if (!stress().fuse) return true;
     const int limit = larger_user_[v] ? kMaxRecomputeCostSmall : kMaxRecomputeCost;
     return cost_[v].ops > limit || cost_[v].loads > kMaxRecomputeLoads;
   }

@@ -1,0 +1,140 @@
+#include "private_region.h"
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include "element_runs.h"
+
+namespace sinter {
+namespace {
+
+constexpr uintptr_t kLine = 64;
+
+struct Span {
+  char *lo, *hi;
+};
+
+Span span_of(const TensorImpl& t) {
+  char* lo = first_element(t);
+  auto bytes = static_cast<int64_t>(element_size(t.dtype()));
+  const int64_t element = bytes;
+  for (size_t d = 0; d < t.sizes.size(); ++d) bytes += (t.sizes[d] - 1) * t.strides[d] * element;
+  return {lo, t.numel == 0 ? lo : lo + bytes};
+}
+
+/// Spans that touch become one, so that what overlaps is copied once.
+std::vector<Span> merged(std::vector<Span> spans) {
+  std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) { return a.lo < b.lo; });
+  std::vector<Span> out;
+  for (const Span& s : spans) {
+    if (s.lo == s.hi) continue;
+    if (!out.empty() && s.lo < out.back().hi) out.back().hi = std::max(out.back().hi, s.hi);
+    else out.push_back(s);
+  }
+  return out;
+}
+
+std::string dense_bytes(const TensorImpl& t) {
+  const size_t element = element_size(t.dtype());
+  std::string out;
+  out.reserve(static_cast<size_t>(t.numel) * element);
+  std::vector<int64_t> index(t.sizes.size(), 0);
+  for (int64_t n = 0; n < t.numel; ++n) {
+    int64_t at = 0;
+    for (size_t k = 0; k < index.size(); ++k) at += index[k] * t.strides[k];
+    out.append(first_element(t) + at * static_cast<int64_t>(element), element);
+    for (size_t k = index.size(); k-- > 0;) {
+      if (++index[k] < t.sizes[k]) break;
+      index[k] = 0;
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+void copy_elements(const TensorImpl& from, const TensorImpl& to) {
+  const char* a = first_element(from);
+  char* b = first_element(to);
+  for_each_run(from, [&](int64_t at, int64_t bytes) { std::memcpy(b + at, a + at, static_cast<size_t>(bytes)); });
+}
+
+PrivateRegion::PrivateRegion(const Leaf& leaf, TensorImpl* const* slots, bool keep_inputs) {
+  const auto n = static_cast<size_t>(leaf.end->info->n_slots_after);
+  slots_.assign(n, nullptr);
+  roots_.assign(n, -1);
+  try {
+    copy_inputs(leaf, slots);
+    make_results(leaf, slots);
+    if (keep_inputs)
+      for (int32_t s : leaf.inputs) kept_.push_back(dense_bytes(*slots[s]));
+  } catch (...) {
+    free_all();
+    throw;
+  }
+}
+
+PrivateRegion::~PrivateRegion() { free_all(); }
+
+void PrivateRegion::free_all() {
+  for (size_t s = slots_.size(); s-- > 0;)
+    if (slots_[s] != nullptr) slots_[s]->release();
+  for (const Block& b : blocks_) ::operator delete(b.data, std::align_val_t(kLine));
+}
+
+void PrivateRegion::add_block(char* lo, char* hi) {
+  blocks_.reserve(blocks_.size() + 1);
+  Block b{};
+  b.original = lo;
+  // Not from the allocator of tensors: a region's budget of bytes must not depend on whether it is verified.
+  b.data = static_cast<char*>(::operator new(static_cast<size_t>(hi - lo) + kLine, std::align_val_t(kLine)));
+  b.copy = b.data + reinterpret_cast<uintptr_t>(lo) % kLine;
+  blocks_.push_back(b);
+}
+
+void PrivateRegion::copy_inputs(const Leaf& leaf, TensorImpl* const* slots) {
+  std::vector<Span> spans;
+  for (int32_t s : leaf.inputs) spans.push_back(span_of(*slots[s]));
+  for (const Span& s : merged(spans)) add_block(s.lo, s.hi);
+  for (size_t i = 0; i < leaf.inputs.size(); ++i) {
+    const TensorImpl& t = *slots[leaf.inputs[i]];
+    const auto block = std::upper_bound(blocks_.begin(), blocks_.end(), spans[i].lo,
+                                        [](const char* p, const Block& b) { return p < b.original; });
+    const bool empty = spans[i].lo == spans[i].hi;  // belongs to no block
+    char* at = empty ? nullptr : (block - 1)->copy + (spans[i].lo - (block - 1)->original);
+    Storage* storage = Storage::borrow(at, static_cast<size_t>(spans[i].hi - spans[i].lo), nullptr);
+    auto* copy = TensorImpl::make(t.dtype(), t.sizes, t.strides, 0, storage);
+    copy->set(head::kWrapped, t.has(head::kWrapped));
+    slots_[static_cast<size_t>(leaf.inputs[i])] = copy;
+    roots_[static_cast<size_t>(leaf.inputs[i])] = leaf.inputs[i];
+    writes_.push_back(t.storage->writes.load(std::memory_order_relaxed));
+    copy_elements(t, *copy);
+  }
+}
+
+bool PrivateRegion::inputs_unwritten(const Leaf& leaf, TensorImpl* const* slots) const {
+  for (size_t i = 0; i < leaf.inputs.size(); ++i)
+    if (slots[leaf.inputs[i]]->storage->writes.load(std::memory_order_relaxed) != writes_[i]) return false;
+  return true;
+}
+
+void PrivateRegion::make_results(const Leaf& leaf, TensorImpl* const* slots) {
+  for (const Event* e : leaf.path) {
+    const EventInfo& info = *e->info;
+    if (info.inplace) continue;
+    const auto out = static_cast<size_t>(e->out);
+    const TensorImpl& t = *slots[out];
+    roots_[out] = info.view ? info.root : e->out;
+    Storage* storage = nullptr;
+    if (info.view) {
+      storage = slots_[static_cast<size_t>(info.root)]->storage;
+      storage->retain();
+    } else {
+      storage = Storage::empty();
+    }
+    const int64_t offset = info.view ? t.offset - slots[info.root]->offset : 0;
+    slots_[out] = TensorImpl::make(t.dtype(), t.sizes, t.strides, offset, storage);
+    slots_[out]->set(head::kWrapped, t.has(head::kWrapped));
+  }
+}
+
+}  // namespace sinter

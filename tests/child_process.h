@@ -1,0 +1,52 @@
+// Hidden test cases run in processes of their own, and forks whose children report by their exit status.
+#pragma once
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+namespace sinter::test {
+
+/// Runs the test cases with this tag of this program in a new process, with `environment` ("A=1 B=2") set. Its exit status.
+inline int run_child(const std::string& tag, const std::string& environment = "") {
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+  return std::system(("env " + environment + " " + self + " '" + tag + "' > /dev/null 2>&1").c_str());
+}
+
+/// Forks; the child runs `body` (which says whether all was well) and ends at once. A child that hangs is ended by a signal.
+template <class F>
+pid_t fork_child(F body) {
+  const pid_t pid = fork();
+  if (pid != 0) return pid;
+  alarm(120);
+  _exit(body() ? 0 : 1);
+}
+inline bool child_ended_well(pid_t pid) {
+  int status = 0;
+  return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/// Lets parent and child take turns: each side waits for a byte of the other's.
+class Turns {
+ public:
+  Turns() { (void)!pipe(to_child_), (void)!pipe(to_parent_); }
+  ~Turns() {
+    for (int fd : {to_child_[0], to_child_[1], to_parent_[0], to_parent_[1]}) close(fd);
+  }
+  Turns(const Turns&) = delete;
+  void wake_child() { put(to_child_[1]); }
+  void wake_parent() { put(to_parent_[1]); }
+  bool wait_in_child() { return get(to_child_[0]); }
+  bool wait_in_parent() { return get(to_parent_[0]); }
+
+ private:
+  static void put(int fd) { (void)!write(fd, "x", 1); }
+  static bool get(int fd) {
+    char c;
+    return read(fd, &c, 1) == 1;
+  }
+  int to_child_[2], to_parent_[2];
+};
+
+}  // namespace sinter::test

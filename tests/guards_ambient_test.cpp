@@ -1,0 +1,275 @@
+// Guard rows G47-G64: the state around a call: modes of the thread and of the CPU, options, environment, random numbers.
+#include <immintrin.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cerrno>
+#include <cfenv>
+#include <csignal>
+#include <cstdlib>
+#include <locale>
+#include "guard_rows.h"
+#include "runtime/cpu.h"
+#include "runtime/env.h"
+
+using namespace sinter;
+using namespace sinter::test;
+
+namespace {
+
+void set_ambient(uint32_t bits, bool on) { ambient::word = on ? ambient::word | bits : ambient::word & ~bits; }
+
+/// How a child process that runs `body` ends: the signal's number, 0 when it returns.
+template <class F>
+int signal_of_child(F body) {
+  const pid_t child = fork();
+  if (child == 0) {
+    signal(SIGFPE, SIG_DFL);
+    body();
+    _exit(0);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+}  // namespace
+
+TEST_CASE("G48 default dtype") {
+  const auto f = GIVES(zeros({3}) + arange(3), v[0] / 3, v[1] * full({3}, 1.5), v[1] + rand({3}));
+  const auto set = [](ScalarType t) {
+    return State{ARGS(m({m.n, 3}, kLong), m({m.n, 3}, kFloat)), [t] { set_default_dtype(t); }};
+  };
+  check_row({.f = f, .states = {set(kFloat), set(kDouble)}});
+}
+
+TEST_CASE("G48 default dtype changed inside the function") {
+  static ScalarType inner = kFloat;
+  const auto f = [](Tensors& v) {
+    const Tensor a = v[0] / 3;
+    set_default_dtype(inner);
+    const Tensor b = v[0] / 3;
+    set_default_dtype(kFloat);
+    return tensors(a, b, v[0] / 3, v[1] * b);
+  };
+  const auto set = [](ScalarType t) { return State{ARGS(m({m.n, 3}, kLong), m({m.n, 3})), [t] { inner = t; }}; };
+  check_row({.f = f, .states = {set(kFloat), set(kDouble)}});
+}
+
+TEST_CASE("G49 deterministic flag") {
+  const auto f = GIVES(v[0].index_add(0, zeros({v[0].size(0)}, kLong), v[0]), v[0].sum(0));
+  const auto set = [](bool on) { return State{ARGS(m({m.n, 3})), [on] { set_ambient(ambient::kDeterministic, on); }}; };
+  check_row({.f = f, .states = {set(false), set(true)}});
+}
+
+TEST_CASE("G52 environment: read once, later changes have no effect") {
+  const auto set = [](const char* isa, const char* limit) {
+    return State{ARGS(m({m.n, 3})), [=] {
+                   isa ? setenv("SINTER_ISA", isa, 1) : unsetenv("SINTER_ISA");
+                   limit ? setenv("SINTER_RECOMPILE_LIMIT", limit, 1) : unsetenv("SINTER_RECOMPILE_LIMIT");
+                 }};
+  };
+  const std::string before_isa = env().isa;
+  const int64_t before_limit = env().recompile_limit;
+  check_row({.f = GIVES(v[0].exp() * 2, v[0].sum(0)), .states = {set(nullptr, nullptr), set("none", "0")}, .hit = true});
+  REQUIRE(env().isa == before_isa);
+  REQUIRE(env().recompile_limit == before_limit);
+  setenv("SINTER_RECOMPILE_LIMIT", "3", 1);  // what a process started now would read
+  Env fresh;
+  REQUIRE(read_env(fresh).empty());
+  REQUIRE(fresh.recompile_limit == 3);
+  unsetenv("SINTER_RECOMPILE_LIMIT");
+}
+
+namespace {
+constexpr unsigned kMxcsrDefault = 0x1f80, kFtz = 0x8000, kDaz = 0x40, kControl = 0xffc0;
+constexpr unsigned kDown = 1 << 13, kUp = 2 << 13, kZero = 3 << 13;
+
+/// Small numbers whose products are subnormal, and ordinary ones.
+State with_mxcsr(unsigned extra) {
+  return {ARGS(m.track(randn({m.n, 7}) * 1e-30), m({m.n, 7})), [extra] { _mm_setcsr(kMxcsrDefault | extra); }};
+}
+std::string mxcsr() { return std::to_string(_mm_getcsr() & kControl); }
+}  // namespace
+
+TEST_CASE("G53 rounding mode, flush to zero, denormals are zero: results as eager's, the mode is left as it was") {
+  const auto f = GIVES(v[0] * 1e-10 + v[0] * v[1], (v[1] / 3).exp() + v[1].sin() * v[1].tanh(), softmax(v[1], 1).sum(0),
+                       mm(v[1], v[1].t()) * 0.1, v[1].abs().log() - v[1].sigmoid(), v[1].to(kLong).to(kFloat) / 7);
+  for (const unsigned extra : {kDown, kUp, kZero, kFtz, kDaz, kFtz | kDaz | kUp})
+    check_row({.f = f, .states = {with_mxcsr(0), with_mxcsr(extra)}, .observe = mxcsr});
+  _mm_setcsr(kMxcsrDefault);
+}
+
+TEST_CASE("G53 sticky exception flags have no effect") {
+  const auto set = [](unsigned flags) { return State{ARGS(m({m.n, 7})), [flags] { _mm_setcsr(kMxcsrDefault | flags); }}; };
+  check_row({.f = GIVES(v[0].exp(), v[0].sum(0)), .states = {set(0), set(0x3f)}, .hit = true});
+  _mm_setcsr(kMxcsrDefault);
+}
+
+TEST_CASE("G53 unmasked floating-point exceptions: a fault exactly where eager has one") {
+  const auto ends = [](bool compiled, const std::function<Tensor(const Tensor&)>& f, double value, int64_t n) {
+    return signal_of_child([&] {
+      auto g = compile(f);
+      const Tensor fine = full({n}, 0.5), x = full({n}, value);
+      for (int i = 0; i < 2; ++i) compiled ? g(fine) : f(fine);
+      _mm_setcsr(kMxcsrDefault & ~0x0680u);  // invalid, division by zero and overflow trap
+      Tensor r = compiled ? g(x) : f(x);
+      _mm_setcsr(kMxcsrDefault);
+    });
+  };
+  const std::function<Tensor(const Tensor&)> divide = [](const Tensor&x) { return (1.0 / x + 1) * 2; },
+                                             many = [](const Tensor&x) { return softmax(x.exp() + x.sin() * x.tanh(), 0); },
+                                             grow = [](const Tensor&x) { return x * 1e38 * x; };
+  for (const auto& f : {divide, many, grow})
+    for (const double value : {0.5, 0.0, 1e3, -2.0})
+      for (const int64_t n : {37, 64}) {  // 37: the unused lanes of the last vector may fault, in eager too
+        INFO("value " << value << ", " << n << " elements");
+        REQUIRE(ends(true, f, value, n) == ends(false, f, value, n));
+      }
+  REQUIRE(ends(false, divide, 0.0, 64) == SIGFPE);
+  REQUIRE(ends(false, divide, 0.5, 64) == 0);
+}
+
+namespace {
+/// The assembly of all programs of g.
+template <class G>
+std::string code_of(const G& g) {
+  std::string all;
+  for (const Leaf* leaf : g.state().tries()->leaves())
+    for (const ProgramEntry* e = leaf->programs.load(); e != nullptr; e = e->next)
+      if (e->program.share())
+        for (const auto& [name, text] : e->program.share()->assembly()) all += text;
+  return all;
+}
+struct CapBack {
+  ~CapBack() { set_isa_cap(Isa::Avx512); }
+};
+}  // namespace
+
+TEST_CASE("G54 instruction set lowered at run time") {
+  const CapBack back;
+  const auto cap = [](Isa isa) { return State{ARGS(m({m.n, 33})), [isa] { set_isa_cap(isa); }}; };
+  check_row({.f = GIVES(softmax(v[0], 1), v[0].exp() * 2, mm(v[0], v[0].t())),
+             .states = {cap(Isa::Avx512), cap(Isa::Avx2), cap(Isa::None)}});
+  // The bits are the same under each, so the code itself is looked at.
+  if (detected_isa() != Isa::Avx512) return;
+  auto g = compile([](const Tensor& x) { return x.exp() * 2; });
+  const Tensor x = randn({100});
+  for (int i = 0; i < 3; ++i) g(x);
+  REQUIRE(code_of(g).find("zmm") != std::string::npos);
+  REQUIRE(compiles(g) == 1);
+  set_isa_cap(Isa::Avx2);
+  for (int i = 0; i < 3; ++i) g(x);
+  REQUIRE(compiles(g) == 2);
+  set_isa_cap(Isa::None);
+  const auto interpreted = g.stats().interpreted;
+  for (int i = 0; i < 3; ++i) g(x);
+  REQUIRE(g.stats().interpreted == interpreted + 3);
+  set_isa_cap(Isa::Avx2);
+  for (int i = 0; i < 3; ++i) g(x);
+  REQUIRE(g.stats().interpreted == interpreted + 3);
+}
+
+TEST_CASE("G54 started under the lower cap") {
+  const CapBack back;
+  set_isa_cap(Isa::Avx2);
+  sinter::reset();
+  auto g = compile([](const Tensor& x) { return x.exp() * 2; });
+  for (int i = 0; i < 3; ++i) g(randn({100}));
+  REQUIRE(code_of(g).find("zmm") == std::string::npos);
+  if (detected_isa() != Isa::None) REQUIRE(code_of(g).find("ymm") != std::string::npos);
+}
+
+TEST_CASE("G55 options belong to their compiled object") {
+  const auto f = [](const Tensor& x) { return x * x.sum().item<float>(); };
+  auto loose = compile(f, {.name = "loose"});
+  auto strict = compile(f, {.name = "strict", .fullgraph = true});
+  for (int i = 0; i < 4; ++i) {
+    const Tensor x = randn({3});
+    REQUIRE(same_bits(loose(x), f(x)));
+    REQUIRE_THROWS_AS(strict(x), GraphBreakError);
+  }
+  REQUIRE(compiles(loose) == 2);
+}
+
+TEST_CASE("G57 locale, errno, blocked signals have no effect and are left alone") {
+  struct Comma : std::numpunct<char> {
+    char do_decimal_point() const override { return ','; }
+    char do_thousands_sep() const override { return '.'; }
+    std::string do_grouping() const override { return "\3"; }
+  };
+  const auto set = [](bool strange) {
+    return State{ARGS(m({m.n, 3})), [strange] {
+                   std::locale::global(strange ? std::locale(std::locale::classic(), new Comma) : std::locale::classic());
+                   errno = strange ? ERANGE : 0;
+                   sigset_t all;
+                   sigfillset(&all);
+                   sigprocmask(strange ? SIG_BLOCK : SIG_UNBLOCK, &all, nullptr);
+                 }};
+  };
+  const auto left = [] {
+    sigset_t now;
+    sigprocmask(SIG_BLOCK, nullptr, &now);
+    return std::to_string(sigismember(&now, SIGUSR1)) + std::locale().name();
+  };
+  check_row({.f = GIVES(v[0].exp() * 1234.5, pow(v[0], 2.5)), .states = {set(false), set(true)}, .hit = true, .observe = left});
+  set(false).set();
+}
+
+namespace {
+State seeded(std::function<void()> reseed) {
+  return {[reseed](Maker& m) {
+    const Tensor x = m({m.n, 3});
+    reseed();
+    return tensors(x);
+  }};
+}
+std::vector<State> seeds() {
+  return {seeded([] {}), seeded([] { manual_seed(99); }), seeded([] { Generator::get_default().set_state(5, 1000); }),
+          seeded([] { Generator::get_default().set_state(5, uint64_t{1} << 40); })};
+}
+}  // namespace
+
+TEST_CASE("G61 seed or state set between calls") {
+  check_row({.f = GIVES(dropout(v[0], 0.5, true), v[0] + rand({3}), randn({2, 3}), v[0] * randint(9, {3})),
+             .states = seeds(),
+             .hit = true});
+}
+
+TEST_CASE("G61 seed set inside the function") {
+  static uint64_t seed = 1;
+  const auto f = [](Tensors& v) {
+    const Tensor a = dropout(v[0], 0.5, true);
+    manual_seed(seed);
+    return tensors(a, dropout(v[0], 0.5, true), rand({3}));
+  };
+  check_row({.f = f, .states = {{ARGS(m({m.n, 3})), [] { seed = 1; }}, {ARGS(m({m.n, 3})), [] { seed = 2; }}}, .hit = true});
+}
+
+TEST_CASE("G63 number and order of draws after fusion, unused ones included") {
+  static int way = 0;
+  const auto f = [](Tensors& v) {
+    if (way == 1) rand({17});  // drawn, never used
+    const Tensor a = rand_like(v[0]);
+    Tensor b = way == 2 ? randn_like(v[0], kDouble) : randn_like(v[0]);
+    if (way == 3) std::tie(b) = std::tuple(bernoulli(v[0].sigmoid()));
+    return tensors(v[0] * a + b, dropout(v[0], 0.3, way != 4));
+  };
+  std::vector<State> states;
+  for (int i : {0, 1, 2, 3, 4}) states.push_back({ARGS(m({m.n, 3})), [i] { way = i; }});
+  check_pairs({.f = f, .states = states});
+}
+
+TEST_CASE("G64 compiling, recompiling, missing a guard draw nothing") {
+  auto g = compile([](const Tensor& x) { return x.exp() * 2; });
+  manual_seed(3);
+  const std::vector<Tensor> args = {randn({4}), randn({4}, kDouble), randn({2, 3}), randn({6, 5}), randn({5, 6}).t()};
+  const auto seed = Generator::get_default().seed(), counter = Generator::get_default().counter();
+  for (int i = 0; i < 3; ++i)
+    for (const Tensor& x : args) g(x);
+  g.reset();
+  for (const Tensor& x : args) g(x);
+  sinter::reset();
+  REQUIRE(compiles(g) == 0);
+  REQUIRE(Generator::get_default().seed() == seed);
+  REQUIRE(Generator::get_default().counter() == counter);
+}
