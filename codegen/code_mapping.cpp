@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <atomic>
 #include <cerrno>
+#include "../runtime/mutants.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U  // Linux 6.3: the file itself can never be run; mapping it executable is still allowed
@@ -44,7 +45,7 @@ int map_code(size_t bytes, CodeMapping& out) {
   if (fd < 0) return errno;
   CodeMapping m{nullptr, nullptr, bytes};
   if (reserve(fd, bytes)) m.rw = map_view(fd, bytes, PROT_READ | PROT_WRITE);
-  if (m.rw) m.rx = map_view(fd, bytes, PROT_READ | PROT_EXEC);
+  if (m.rw) m.rx = map_view(fd, bytes, PROT_READ | PROT_EXEC | (SINTER_MUTANT(code_is_writable) ? PROT_WRITE : 0));
   const int error = m.rx ? 0 : errno;
   close(fd);  // the views keep the memory
   if (error) unmap_code(m);

@@ -6,6 +6,7 @@
 #include "../runtime/at_fork.h"
 #include "../runtime/cpu.h"
 #include "../runtime/log.h"
+#include "../runtime/mutants.h"
 #include "../runtime/stress.h"
 #include "code_memory.h"
 #include "loop/compile.h"
@@ -17,7 +18,7 @@ namespace {
 class LoopKernel : public Kernel {
  public:
   ~LoopKernel() override {
-    if (fn) free_code(reinterpret_cast<void*>(fn), code_bytes);
+    if (fn && !SINTER_MUTANT(code_never_freed)) free_code(reinterpret_cast<void*>(fn), code_bytes);
   }
 };
 
@@ -31,6 +32,25 @@ struct Key {
 struct Hasher {
   size_t operator()(const Key& k) const { return kernel_hash(k.spec, k.isa); }
 };
+
+/// What a mutant leaves out of the key.
+void forget_parts(Key& key) {
+  LoopSpec& s = key.spec;
+  if (SINTER_MUTANT(kernel_key_without_isa)) key.isa = Isa::None;
+  if (SINTER_MUTANT(kernel_key_without_sizes)) s.sizes = {};
+  if (SINTER_MUTANT(kernel_key_without_mode)) s.mode = LoopMode::Pointwise;
+  if (SINTER_MUTANT(kernel_key_without_stores)) s.stores.clear();
+  for (LoopOperand& o : s.operands) {
+    if (SINTER_MUTANT(kernel_key_without_strides)) o.strides = {};
+    if (SINTER_MUTANT(kernel_key_without_output)) o.output = false;
+  }
+  for (LoopNode& n : s.nodes) {
+    if (SINTER_MUTANT(kernel_key_without_op)) n.op = Op::kCount;
+    if (SINTER_MUTANT(kernel_key_without_bits)) n.bits = 0;
+    if (SINTER_MUTANT(kernel_key_without_reduce)) n.reduce = ReduceKind::Sum;
+    if (SINTER_MUTANT(kernel_key_without_inputs)) std::fill_n(n.in, 4, 0);
+  }
+}
 
 /// The cache does not own kernels: one lives as long as a program uses it, and an entry that died is dropped when its
 /// key is looked up or the table has doubled.
@@ -93,13 +113,14 @@ std::shared_ptr<const Kernel> find_or_build(const LoopSpec& spec, Refusal& refus
   const std::lock_guard lock(cache_mutex);
   Cache& c = cache();
   Key key{spec, isa(), stress().kernel_seed};
+  forget_parts(key);
   if (const auto found = c.kernels.find(key); found != c.kernels.end()) {
     if (auto kernel = found->second.lock()) {
       ++c.hits;
       return kernel;
     }
   }
-  auto kernel = build(spec, key.isa, refusal);
+  auto kernel = build(spec, isa(), refusal);
   if (!kernel) return nullptr;
   ++c.compiled;
   if (c.kernels.size() >= c.sweep_at) drop_dead(c);

@@ -1,4 +1,5 @@
 #include "dispatch.h"
+#include "../runtime/mutants.h"
 #include "../runtime/out_of_memory.h"
 #include "autograd/node.h"
 #include "eager.h"
@@ -9,7 +10,8 @@ namespace sinter {
 bool needs_node(const OpCall& call) {
   const OpInfo& info = op_info(call.op);
   if (!grad_mode() || !info.differentiable) return false;
-  if (info.kind == OpKind::View) return true;  // autograd remembers of what a view is a view
+  if (info.kind == OpKind::View && !SINTER_MUTANT(views_unknown_to_autograd))
+    return true;  // autograd remembers of what a view is a view
   for (TensorImpl* t : call.operands())
     if (t != nullptr && t->has(kTracked)) return true;
   return false;
@@ -33,13 +35,24 @@ Tensor call(const OpCall& c) try {
 // kCareful | kGuardOnly that it is the first use of inputs.
 
 namespace {
+/// What mutants leave out of the compare of an event's key, on the short path.
+inline uint64_t forgotten_key() {
+  uint64_t bits = 0;
+  if (SINTER_MUTANT(fast_match_without_op)) bits |= event_key::kOpMask;
+  if (SINTER_MUTANT(fast_match_without_scalar_side)) bits |= uint64_t{kScalarLhs | kScalarRhs} << event_key::kFlagShift;
+  if (SINTER_MUTANT(fast_match_without_scalar_type)) bits |= 0xffull << event_key::kScalarShift;
+  if (SINTER_MUTANT(fast_match_without_grad_mode)) bits |= uint64_t{ambient::kGradMode} << 32;
+  if (SINTER_MUTANT(fast_match_without_default_dtype)) bits |= uint64_t{ambient::kDefaultDouble} << 32;
+  return bits;
+}
+
 constexpr uint64_t kGuarded = event_key::kCareful | event_key::kGuardOnly;
 constexpr uint64_t kView = event_key::kCareful | event_key::kViewOnly;
 
 template <int n>
 inline bool same_operands(Context* f, const Event* e, TensorImpl* const* in) {
   for (int i = 0; i < n; ++i)
-    if (e->in[i] < 0 || f->slots[e->in[i]] != in[i]) return false;
+    if (e->in[i] < 0 || (f->slots[e->in[i]] != in[i] && !SINTER_MUTANT(fast_match_without_operands))) return false;
   return true;
 }
 
@@ -57,18 +70,18 @@ template <int n>
 inline Tensor short_replay(Context* f, Op op, TensorImpl* const* in, uint64_t attr, Loc loc, uint8_t flags) {
   const Context::Inside inside(*f);
   Event* e = f->cursor;
-  const uint64_t differ = e->key ^ event_key::make(op, flags, n, f->ambient_bits());
+  const uint64_t differ = (e->key ^ event_key::make(op, flags, n, f->ambient_bits())) & ~forgotten_key();
   if (f->mode.changed()) [[unlikely]]
     return {};
-  if (differ == 0 && e->attr == attr && same_operands<n>(f, e, in)) [[likely]]
+  if (differ == 0 && (e->attr == attr || SINTER_MUTANT(fast_match_without_attr)) && same_operands<n>(f, e, in)) [[likely]]
     return f->hand_out(e);
-  if ((differ & ~event_key::kEventBits) != 0 || e->attr != attr) return {};
+  if ((differ & ~event_key::kEventBits) != 0 || (e->attr != attr && !SINTER_MUTANT(fast_match_without_attr))) return {};
   const uint64_t care = differ & ~event_key::kTracked;
   if (care == kGuarded ? !f->bind_inputs(*e, in, n) : (care != 0 && care != kView) || !same_operands<n>(f, e, in)) return {};
   Tensor result = differ & event_key::kTracked ? tracked_call<n>(e, op, flags, in, attr, loc)
                   : care == kView              ? f->hand_out_view(e, in[0])
                                                : f->hand_out(e);
-  if (f->close_is_due()) [[unlikely]]
+  if (f->close_is_due() && !SINTER_MUTANT(fast_close_forgotten)) [[unlikely]]
     f->close_now(loc);
   return result;
 }
@@ -110,10 +123,11 @@ Tensor call1s(Op op, const Tensor& a, Scalar s, uint64_t attr, Loc loc, uint8_t 
     Event* e = f->cursor;
     const uint64_t key = event_key::make(op, flags, 1, f->ambient_bits()) | event_key::scalar_code(s.type())
                                                                                 << event_key::kScalarShift;
-    const uint64_t differ = e->key ^ key;
-    if ((differ & ~event_key::kTracked) == 0 && e->attr == attr && f->slots[e->in[0]] == a.impl() &&
+    const uint64_t differ = (e->key ^ key) & ~forgotten_key();
+    if ((differ & ~event_key::kTracked) == 0 && e->attr == attr &&
+        (f->slots[e->in[0]] == a.impl() || SINTER_MUTANT(fast_scalar_call_without_operand)) &&
         e->first_scalar < f->scalar_capacity() && !f->mode.changed()) [[likely]] {
-      f->scalars[e->first_scalar] = s;
+      if (!SINTER_MUTANT(fast_scalars_not_updated)) f->scalars[e->first_scalar] = s;
       return differ == 0 ? f->hand_out(e) : memory_gate([&] { return f->hand_out_tracked(e, c); });
     }
   }

@@ -2,6 +2,7 @@
 #include "eager.h"
 #include <vector>
 #include "../runtime/kernels/kernel.h"
+#include "../runtime/mutants.h"
 
 namespace sinter {
 namespace {
@@ -64,11 +65,13 @@ Tensor run_eager(const OpCall& call) {
   // Operands first: a pending one may throw, and nothing must have been allocated or written for naught.
   for (TensorImpl* t : call.operands())
     if (t != nullptr) t->data(call.loc);
-  if (op_info(call.op).checked) check_call_values(call);
+  if (op_info(call.op).checked && !SINTER_MUTANT(eager_values_not_checked)) check_call_values(call);
   if (is_inplace(call)) {
     TensorImpl* self = call.in[0];
     run_eager_into(call, self);
     bump_version(self);
+    if (SINTER_MUTANT(eager_version_not_raised)) self->storage->version.fetch_sub(1);
+    if (SINTER_MUTANT(eager_write_not_counted)) self->storage->writes.fetch_sub(1);
     return Tensor::share(self);
   }
   const int64_t numel = numel_of(meta.sizes);

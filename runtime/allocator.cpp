@@ -7,6 +7,7 @@
 #include <utility>
 #include "at_fork.h"
 #include "error.h"
+#include "mutants.h"
 
 namespace sinter {
 namespace {
@@ -147,7 +148,7 @@ void* allocate_bytes(size_t nbytes) {
   if (nbytes > kLargest || allocation_must_fail()) [[unlikely]]
     raise<OutOfMemoryError>("out of memory: {} bytes for a tensor", nbytes);
   const size_t rounded = round_to_class(nbytes);
-  t_allocated += static_cast<int64_t>(rounded);
+  if (!SINTER_MUTANT(allocations_not_counted)) t_allocated += static_cast<int64_t>(rounded);
 #if !defined(__SANITIZE_ADDRESS__)
   const int cls = class_index(rounded);
   if (rounded <= kSmallLimit) [[likely]] {

@@ -1,4 +1,5 @@
 #include "dtype.h"
+#include "mutants.h"
 
 namespace sinter {
 
@@ -13,7 +14,7 @@ const char* dtype_short_name(ScalarType t) {
 }
 
 void PromotionState::add(ScalarType t, bool has_dims, bool is_wrapped_number) {
-  ScalarType& slot = has_dims ? dim : is_wrapped_number ? wrapped : zero_dim;
+  ScalarType& slot = has_dims ? dim : is_wrapped_number && !SINTER_MUTANT(wrapped_number_promotes) ? wrapped : zero_dim;
   slot = promote_types(slot, t);
 }
 

@@ -1,5 +1,6 @@
 #include "random.h"
 #include <atomic>
+#include "mutants.h"
 
 namespace sinter {
 
@@ -22,7 +23,9 @@ Generator& Generator::get_default() {
 void Generator::set_seed(uint64_t seed) { set_state(seed, 0); }
 uint64_t Generator::seed() const { return state.seed.load(std::memory_order_relaxed); }
 uint64_t Generator::counter() const { return state.counter.load(std::memory_order_relaxed); }
-uint64_t Generator::reserve(uint64_t n) { return state.counter.fetch_add(n, std::memory_order_relaxed); }
+uint64_t Generator::reserve(uint64_t n) {
+  return state.counter.fetch_add(SINTER_MUTANT(random_counters_not_reserved) ? 0 : n, std::memory_order_relaxed);
+}
 
 void Generator::set_state(uint64_t seed, uint64_t counter) {
   state.seed.store(seed, std::memory_order_relaxed);
@@ -52,7 +55,7 @@ void philox4x32(uint64_t seed, uint64_t counter, uint32_t out[4]) {
 
 uint64_t random_counters(Op op, ScalarType dtype, int64_t n) {
   const uint64_t per_element = op == Op::randint || (op == Op::rand && dtype == ScalarType::Double) ? 2 : 1;
-  return (static_cast<uint64_t>(n) * per_element + 3) / 4;
+  return (static_cast<uint64_t>(n) * (SINTER_MUTANT(random_counters_too_few) ? 1 : per_element) + 3) / 4;
 }
 
 }  // namespace sinter

@@ -2,6 +2,7 @@
 #include <memory>
 #include "allocator.h"
 #include "error.h"
+#include "mutants.h"
 #include "object_cache.h"
 
 namespace sinter {
@@ -45,14 +46,14 @@ void Storage::acquire_bytes(size_t n) {
 }
 
 void Storage::release_bytes() noexcept {
-  if (data != nullptr && !has(kBorrowed)) free_bytes(data, nbytes);
+  if (data != nullptr && (!has(kBorrowed) || SINTER_MUTANT(borrowed_memory_is_freed))) free_bytes(data, nbytes);
   data = nullptr;
   nbytes = 0;
 }
 
 void Storage::settle(Loc loc) {
-  if (is_pending()) settle_pending(*this, loc);
-  if (has(kFailed))
+  if (is_pending() && !SINTER_MUTANT(pending_value_is_read)) settle_pending(*this, loc);
+  if (has(kFailed) && !SINTER_MUTANT(failed_value_is_read))
     raise<FailedRegionError>("this tensor is the result of a compiled region that failed; its value does not exist ({}:{})",
                              loc.file, loc.line);
 }

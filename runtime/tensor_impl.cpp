@@ -1,4 +1,5 @@
 #include "tensor_impl.h"
+#include "mutants.h"
 #include "object_cache.h"
 
 namespace sinter {
@@ -26,7 +27,7 @@ void dispose(TensorImpl* t) {
   const uint64_t h = t->head.load(std::memory_order_acquire);
   if (h & head::kPooled) {
     // The pool keeps the object; what it kept alive through autograd goes now, as the value may die before the close.
-    if (h & head::kAutograd) {
+    if ((h & head::kAutograd) && !SINTER_MUTANT(dropped_result_keeps_its_node)) {
       AutogradMetaBase* meta = t->autograd;
       t->autograd = nullptr;
       t->head.fetch_and(~head::kAutograd, std::memory_order_relaxed);
@@ -34,7 +35,7 @@ void dispose(TensorImpl* t) {
     }
     return;
   }
-  if ((h & head::kBound) && bury_bound_tensor(t)) return;
+  if ((h & head::kBound) && !SINTER_MUTANT(dropped_input_is_destroyed) && bury_bound_tensor(t)) return;
   if (t->autograd != nullptr) {
     AutogradMetaBase* meta = t->autograd;
     t->autograd = nullptr;

@@ -3,6 +3,7 @@
 #include "engine/autograd/autograd.h"
 #include "engine/creation.h"
 #include "engine/frame/compiled.h"
+#include "engine/frame/explain.h"
 #include "engine/functions.h"
 #include "gradcheck.h"
 #include "runtime/cpu.h"
@@ -192,4 +193,52 @@ TEST_CASE("a steady training step is one region and replays") {
   CHECK(step.stats().regions_compiled == before.regions_compiled);
   CHECK(step.stats().replays == before.replays + 10);
   if (isa() != Isa::None) CHECK(step.stats().interpreted == before.interpreted);
+}
+
+TEST_CASE("requires_grad changed between two uses inside a call") {
+  bool on = false;
+  auto f = compile([&](const Tensor& x) {
+    const Tensor y = x * 2.0;
+    if (on) x.set_requires_grad(true);
+    return x * 3.0 + y;
+  });
+  for (int turn = 0; turn < 6; ++turn) {
+    on = turn % 2 == 1;
+    const Tensor x = gradcheck::values({3}, 1).detach().clone();
+    const Tensor z = f(x);
+    REQUIRE(z.requires_grad() == on);
+    if (!on) continue;
+    sum(z).backward();
+    CHECK(x.grad().select(0, 0).item<double>() == 3);  // y was made before
+  }
+}
+
+TEST_CASE("a result detached between two uses inside a call") {
+  bool cut = true;
+  auto f = compile([&](const Tensor& x) {
+    Tensor y = x * x;
+    if (cut) y.detach_();
+    return y * 3.0;
+  });
+  for (int turn = 0; turn < 6; ++turn) {
+    cut = turn % 2 == 0;
+    const Tensor x = gradcheck::values({3}, 1);
+    REQUIRE(f(x).requires_grad() == !cut);
+  }
+}
+
+TEST_CASE("what a dropped result's node saved is not stored") {
+  auto f = compile([](const Tensor& x) {
+    {
+      const Tensor y = exp(x);  // its node keeps the result, so does the product's
+      const Tensor z = y * y;
+    }
+    return x * 2.0;
+  });
+  for (int turn = 0; turn < 3; ++turn) {
+    const Explanation e = explain(f)(gradcheck::values({3}, 1));
+    REQUIRE(e.regions.size() == 1);
+    INFO(e.str());
+    CHECK(e.regions[0].live_outs.size() == 1);
+  }
 }

@@ -194,6 +194,16 @@ TEST_CASE("In place, types, creation") {
   REFUSED(ValueError,
           "copy_(float[3], float[3]): unsupported operation: some elements of the input tensor and the written-to tensor re",
           b.slice(0, 0, 3).copy_(b.slice(0, 1, 4)));
+  const Tensor own = F({2, 3}), rows = tensor({1, 0});  // eager would add rows it has just changed
+  REFUSED(ValueError,
+          "index_add_(float[2, 3], long int[2], float[2, 3]): unsupported operation: some elements of the input tensor and the ",
+          own.index_add_(0, rows, own));
+  REFUSED(ValueError,
+          "index_add_(float[2, 3], long int[2], float[2, 3]): unsupported operation: some elements of the input tensor and the ",
+          own.index_add_(0, rows, own.view({2, 3})));
+  REFUSED(ValueError,
+          "scatter_add_(float[2, 3], long int[2, 3], float[2, 3]): unsupported operation: some elements of the input tensor and ",
+          own.scatter_add_(0, zeros({2, 3}, kLong), own));
   REFUSED(ValueError, "floor_divide(): ZeroDivisionError: integer division by zero (long int [2])",
           L({2}).floor_divide(L({2}) * 0));
   REFUSED(ValueError, "remainder(): ZeroDivisionError: integer division by zero (long int [2])", L({2}).remainder(0));

@@ -174,6 +174,7 @@ TEST_CASE("large outputs stream, whatever their alignment") {
     const auto k = get_kernel(chain(n, 1.5));
     REQUIRE(k);
     REQUIRE(disassemble(*k, {}).find("vmovntps") != std::string::npos);
+    REQUIRE(disassemble(*k, {}).find("sfence") != std::string::npos);  // else another thread may see the old bytes
     std::vector<float> x(static_cast<size_t>(n) + 32), y(x.size(), -1.0f);
     for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 1000);
     for (size_t offset : {0, 1, 3}) {
@@ -187,6 +188,113 @@ TEST_CASE("large outputs stream, whatever their alignment") {
       REQUIRE(y[align + static_cast<size_t>(n)] == -1.0f);
       REQUIRE((align == 0 || y[align - 1] == -1.0f));
     }
+  }
+}
+
+TEST_CASE("rows that are not all aligned do not stream") {
+  for (Isa isa : levels()) {
+    set_isa_cap(isa);
+    const int64_t rows = 520'000, columns = 17;
+    SpecBuilder b(LoopMode::Pointwise, {rows, columns});
+    b.store(b.compute(Op::add, {b.load(kFloat, {0, 1}), b.constant(kFloat, 1)}));
+    const auto k = get_kernel(b.spec);
+    REQUIRE(k);
+    std::vector<float> x(static_cast<size_t>(columns), 2.0f), y(static_cast<size_t>(rows * columns) + 16);
+    const size_t align = (64 - reinterpret_cast<uintptr_t>(y.data()) % 64) / 4 % 16;
+    void* operands[] = {x.data(), y.data() + align};
+    k->fn(operands, nullptr, nullptr);
+    REQUIRE(std::all_of(y.begin() + static_cast<long>(align), y.end() - static_cast<long>(16 - align),
+                        [](float v) { return v == 3; }));
+  }
+}
+
+namespace {
+/// What a call leaves: the registers that belong to the caller, MXCSR, and the vector registers.
+struct Aftermath {
+  uint64_t saved[6];
+  uint32_t mxcsr;
+  alignas(64) uint64_t vectors[16][4];
+};
+}  // namespace
+
+// call_and_look(fn, operands, after): calls fn with marked registers and stores them afterwards.
+extern "C" void call_and_look(KernelFn fn, void* const* operands, Aftermath* after);
+asm(R"(
+.text
+.type call_and_look, @function
+call_and_look:
+  push %rbp
+  push %rbx
+  push %r12
+  push %r13
+  push %r14
+  push %r15
+  push %rdx
+  mov %rdi, %rax
+  mov %rsi, %rdi
+  xor %esi, %esi
+  xor %edx, %edx
+  mov $101, %ebx
+  mov $102, %ebp
+  mov $103, %r12d
+  mov $104, %r13d
+  mov $105, %r14d
+  mov $106, %r15d
+  call *%rax
+  pop %rax
+  mov %rbx, 0(%rax)
+  mov %rbp, 8(%rax)
+  mov %r12, 16(%rax)
+  mov %r13, 24(%rax)
+  mov %r14, 32(%rax)
+  mov %r15, 40(%rax)
+  stmxcsr 48(%rax)
+  vmovups %ymm0, 64(%rax)
+  vmovups %ymm1, 96(%rax)
+  vmovups %ymm2, 128(%rax)
+  vmovups %ymm3, 160(%rax)
+  vmovups %ymm4, 192(%rax)
+  vmovups %ymm5, 224(%rax)
+  vmovups %ymm6, 256(%rax)
+  vmovups %ymm7, 288(%rax)
+  vmovups %ymm8, 320(%rax)
+  vmovups %ymm9, 352(%rax)
+  vmovups %ymm10, 384(%rax)
+  vmovups %ymm11, 416(%rax)
+  vmovups %ymm12, 448(%rax)
+  vmovups %ymm13, 480(%rax)
+  vmovups %ymm14, 512(%rax)
+  vmovups %ymm15, 544(%rax)
+  vzeroupper
+  pop %r15
+  pop %r14
+  pop %r13
+  pop %r12
+  pop %rbx
+  pop %rbp
+  ret
+.size call_and_look, . - call_and_look
+)");
+
+TEST_CASE("a kernel leaves the caller's registers as they were") {
+  for (Isa isa : levels()) {
+    set_isa_cap(isa);
+    SpecBuilder b(LoopMode::Pointwise, {100});
+    int sum = b.load(kFloat);
+    for (int i = 0; i < 14; ++i) sum = b.compute(Op::add, {sum, b.load(kFloat)});  // more operands than free registers
+    b.store(sum);
+    const auto k = get_kernel(b.spec);
+    REQUIRE(k);
+    std::vector<float> x(100, 1.0f), y(100);
+    std::vector<void*> operands(15, x.data());
+    operands.push_back(y.data());
+    Aftermath after{};
+    const uint32_t mxcsr = __builtin_ia32_stmxcsr();
+    call_and_look(k->fn, operands.data(), &after);
+    REQUIRE(std::count(y.begin(), y.end(), 15.0f) == 100);
+    for (uint64_t i = 0; i < 6; ++i) REQUIRE(after.saved[i] == 101 + i);
+    REQUIRE((after.mxcsr & 0xffc0) == (mxcsr & 0xffc0));
+    for (const auto& v : after.vectors) REQUIRE((v[2] | v[3]) == 0);  // dirty upper halves slow down all SSE code after it
   }
 }
 

@@ -126,6 +126,23 @@ TEST_CASE("view_dims follows permutations and broadcasts only") {
   REQUIRE_FALSE(view_dims({kFloat, {2, 3}, {3, 1}, 1}, base, to));  // elsewhere
 }
 
+TEST_CASE("the same geometry: offset and strides count, those of size-1 dimensions do not") {
+  const TensorMeta m{kFloat, {2, 1, 3}, {3, 7, 1}, 2};
+  REQUIRE(same_geometry(m, {kFloat, {2, 1, 3}, {3, 1, 1}, 2}));
+  REQUIRE_FALSE(same_geometry(m, {kFloat, {2, 1, 3}, {3, 7, 1}, 0}));
+  REQUIRE_FALSE(same_geometry(m, {kFloat, {2, 1, 3}, {4, 7, 1}, 2}));
+  REQUIRE_FALSE(same_geometry(m, {kDouble, {2, 1, 3}, {3, 7, 1}, 2}));
+  REQUIRE_FALSE(same_geometry(m, {kFloat, {2, 3, 1}, {3, 1, 7}, 2}));
+}
+
+TEST_CASE("a sum at indices into its own source is refused") {
+  Tape t;
+  const int x = t.input({3, 2}, kFloat, {4, 1}), i = t.input({3}, kLong, {}, 3);  // with holes: the call itself does not refuse
+  t.call(Op::index_add, {x, i, t.call(Op::detach, {x})}, 0, {}, {}, kInplace);
+  Graph g;
+  REQUIRE_FALSE(build_graph(t.region, g));
+}
+
 TEST_CASE("uses are counted and replaced") {
   Tape t;
   const int x = t.input({4});

@@ -204,6 +204,22 @@ TEST_CASE("NaN wins in maxima and minima wherever it stands") {
   }
 }
 
+TEST_CASE("argmax and argmin give the first of several NaN") {
+  const EachIsa levels;
+  for (const Isa level : levels) {
+    set_isa_cap(level);
+    for (const Op op : {Op::argmax, Op::argmin})
+      for (const bool column : {false, true}) {
+        Buffer x(ScalarType::Double, column ? IntArrayRef{40, 3} : IntArrayRef{40});
+        for (int64_t i = 0; i < x.numel(); ++i) x.set(i, static_cast<double>(i % 7));
+        for (const int64_t at : {17, 23, 39}) x.set(column ? at * 3 + 1 : at, std::nan(""));
+        Buffer index(ScalarType::Long, column ? SizeVec{3} : SizeVec{});
+        Call{op, {x.view()}, reduce_attr(1, false, 4), {}, {}}.run(index);
+        REQUIRE(index.value(column ? 1 : 0) == 17);
+      }
+  }
+}
+
 TEST_CASE("the element itself where nothing is left to reduce") {
   const Buffer x = filled(ScalarType::Float, {1, 2, 1}, {-0.0, 3});
   Buffer out(ScalarType::Float, {2});

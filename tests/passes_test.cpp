@@ -86,6 +86,56 @@ TEST_CASE("different scalars, attributes or types keep nodes apart") {
   REQUIRE_FALSE(merge_equal(g));
 }
 
+TEST_CASE("nodes that differ anywhere are not merged") {
+  const auto two_nodes = [](void (*change)(GraphNode&)) {
+    Graph g;
+    GraphNode x;
+    x.kind = GraphNode::Kind::Input;
+    x.input = 0;
+    x.meta = {kFloat, {4, 4}, {4, 1}, 0};
+    g.add(x);
+    GraphNode n;
+    n.op = Op::sub;
+    n.in = {0};
+    n.flags = kScalarRhs;
+    n.scalars = {{-1, Scalar(2.0)}};
+    n.ints = {3};
+    n.compute = kFloat;
+    n.meta = x.meta;
+    g.add(n);
+    change(n);
+    g.add(n);
+    g.outputs = {{1, 1, -1, n.meta}, {2, 2, -1, n.meta}};
+    return g;
+  };
+  Graph same = two_nodes([](GraphNode&) {});
+  REQUIRE(merge_equal(same));
+  void (*const changes[])(GraphNode&) = {
+      [](GraphNode& n) { n.op = Op::add; },
+      [](GraphNode& n) { n.flags = kScalarLhs; },
+      [](GraphNode& n) { n.attr = 1; },
+      [](GraphNode& n) { n.ints[0] = 4; },
+      [](GraphNode& n) { n.scalars[0].constant = Scalar(-2.0); },
+      [](GraphNode& n) {
+        n.scalars[0] = {0, Scalar()};
+      },
+      [](GraphNode& n) { n.compute = kDouble; },
+      [](GraphNode& n) { n.meta.dtype = kDouble; },
+      [](GraphNode& n) {
+        n.meta.strides = {1, 4};
+      },
+      [](GraphNode& n) { n.meta.offset = 4; },
+      [](GraphNode& n) {
+        n.meta.sizes = {2, 8};
+      },
+  };
+  for (size_t i = 0; i < std::size(changes); ++i) {
+    INFO("change " << i);
+    Graph g = two_nodes(changes[i]);
+    REQUIRE_FALSE(merge_equal(g));
+  }
+}
+
 TEST_CASE("what no output needs is dead") {
   Tape t;
   const int x = t.input({4});

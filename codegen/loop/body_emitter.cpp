@@ -1,5 +1,6 @@
 #include "body_emitter.h"
 #include "../../runtime/error.h"
+#include "../../runtime/mutants.h"
 
 namespace sinter::codegen {
 
@@ -74,7 +75,8 @@ int BodyEmitter::take_vector() {
   const auto v = static_cast<size_t>(owner_[r]);
   if (ir_->regs[v].home == Home::None && spill_[v] < 0) {
     spill_[v] = f_.alloc(64);
-    a_.emit(x86::Inst::kIdVmovaps, x86::ptr(x86::rsp, spill_[v]), vec(r, ir_->regs[v].bytes));
+    if (!SINTER_MUTANT(spilled_value_not_stored))
+      a_.emit(x86::Inst::kIdVmovaps, x86::ptr(x86::rsp, spill_[v]), vec(r, ir_->regs[v].bytes));
   }
   where_[v] = -1;
   owner_[r] = kFree;

@@ -1,4 +1,5 @@
 // Loads and stores of tensor elements, row buffers, stack slots; running values of reductions.
+#include "../../runtime/mutants.h"
 #include "body_emitter.h"
 
 namespace sinter::codegen {
@@ -34,7 +35,7 @@ x86::Vec BodyEmitter::tail_mask(int lane) {
 
 void BodyEmitter::load(const Inst& i) {
   const LoopOperand& o = f_.spec.operands[static_cast<size_t>(i.index)];
-  const int64_t stride = o.strides.back();
+  const int64_t stride = o.strides.back() == 0 && SINTER_MUTANT(broadcast_read_as_vector) ? 1 : o.strides.back();
   if (stride == 0 || f_.index_is_zero) return load_broadcast(i);
   if (stride == 1) {
     const x86::Mem m = element_mem(i.index);
@@ -64,7 +65,7 @@ void BodyEmitter::load_broadcast(const Inst& i) {
 }
 
 void BodyEmitter::load_contiguous(const Inst& i, const x86::Mem& m) {
-  if (!p_.tail) {
+  if (!p_.tail || (avx512() ? SINTER_MUTANT(tail_load_avx512) : SINTER_MUTANT(tail_load_avx2))) {
     a_.emit(I::kIdVmovups, vec_of(define(i.dst), i.dst), m);
   } else if (avx512()) {
     const x86::Vec dst = vec_of(define(i.dst), i.dst);
@@ -98,7 +99,8 @@ void BodyEmitter::unpack_bool(int dst, int32_t value, const x86::Mem& m) {
 
 void BodyEmitter::load_bool(const Inst& i, const x86::Mem& m) {
   const int dst = define(i.dst);
-  if (!p_.tail) return unpack_bool(dst, i.dst, m);
+  if (!p_.tail || (avx512() ? SINTER_MUTANT(tail_load_bool_avx512) : SINTER_MUTANT(tail_load_bool_avx2)))
+    return unpack_bool(dst, i.dst, m);
   if (avx512()) {
     const x86::Xmm t = x86::xmm(static_cast<uint32_t>(temp_vector()));
     f_.used_vectors |= 1u << t.id();
@@ -147,7 +149,8 @@ void BodyEmitter::load_strided(const Inst& i) {
   const int64_t stride = f_.spec.operands[static_cast<size_t>(i.index)].strides.back();
   const bool wide = elt_bytes(i.elt) == 8;
   int32_t offsets[16];
-  for (int l = 0; l < lanes(); ++l) offsets[l] = static_cast<int32_t>(l < valid_lanes() ? l * stride : 0);
+  for (int l = 0; l < lanes(); ++l)
+    offsets[l] = static_cast<int32_t>(l < valid_lanes() || SINTER_MUTANT(tail_gather) ? l * stride : 0);
   const int index_bytes = std::max(16, lanes() * 4);
   const x86::Vec index = vec(temp_vector(), index_bytes);
   a_.emit(I::kIdVmovups, index, f_.pool_mem(f_.pool.table(offsets, index_bytes)));
@@ -156,13 +159,14 @@ void BodyEmitter::load_strided(const Inst& i) {
   a_.emit(I::kIdVxorps, dst, dst, dst);
   if (avx512()) {
     const x86::KReg k = kreg(temp_mask());
-    p_.tail ? a_.kmovw(k, x86::k7) : a_.kxnorw(k, k, k);
+    p_.tail && !SINTER_MUTANT(tail_gather) ? a_.kmovw(k, x86::k7) : a_.kxnorw(k, k, k);
     a_.k(k);
     a_.emit(wide ? I::kIdVgatherdpd : I::kIdVgatherdps, dst, m);
     return;
   }
-  const x86::Vec mask = p_.tail ? tail_mask(elt_bytes(i.elt)) : vec(temp_vector(), bytes_of(i.dst));
-  if (!p_.tail) a_.emit(I::kIdVpcmpeqd, mask, mask, mask);
+  const bool all = !p_.tail || SINTER_MUTANT(tail_gather);
+  const x86::Vec mask = all ? vec(temp_vector(), bytes_of(i.dst)) : tail_mask(elt_bytes(i.elt));
+  if (all) a_.emit(I::kIdVpcmpeqd, mask, mask, mask);
   a_.emit(wide ? I::kIdVgatherdpd : I::kIdVgatherdps, dst, m, mask);
 }
 
@@ -175,7 +179,7 @@ void BodyEmitter::load_bool_strided(const Inst& i) {
   a_.mov(x86::rsi, base);
   a_.mov(x86::qword_ptr(x86::rsp, buffer), 0);
   a_.mov(x86::qword_ptr(x86::rsp, buffer + 8), 0);
-  for (int l = 0; l < valid_lanes(); ++l) {
+  for (int l = 0; l < (SINTER_MUTANT(tail_load_bool_strided) ? lanes() : valid_lanes()); ++l) {
     a_.movzx(x86::eax, x86::byte_ptr(x86::rsi, static_cast<int32_t>(l * stride)));
     a_.mov(x86::byte_ptr(x86::rsp, buffer + l), x86::al);
   }
@@ -199,7 +203,7 @@ void BodyEmitter::store(const Inst& i) {
 void BodyEmitter::store_vector(const Inst& i, const x86::Mem& m) {
   const x86::Vec v = vec_of(use(i.src[0]), i.src[0]);
   const bool wide = elt_bytes(i.elt) == 8;
-  if (!p_.tail) {
+  if (!p_.tail || (avx512() ? SINTER_MUTANT(tail_store_avx512) : SINTER_MUTANT(tail_store_avx2))) {
     a_.emit(p_.stream ? I::kIdVmovntps : I::kIdVmovups, m, v);
   } else if (avx512()) {
     a_.k(x86::k7);
@@ -239,7 +243,7 @@ void BodyEmitter::store_bool(const Inst& i, const x86::Mem& m) {
   const int t = temp_vector();
   pack_bool(t, use(i.src[0]), i.src[0]);
   const x86::Xmm x = x86::xmm(static_cast<uint32_t>(t));
-  if (!p_.tail) {
+  if (!p_.tail || (avx512() ? SINTER_MUTANT(tail_store_bool_avx512) : SINTER_MUTANT(tail_store_bool_avx2))) {
     if (lanes() == 16) a_.vmovups(m, x);
     else if (lanes() == 8) a_.vmovq(m, x);
     else a_.vmovd(m, x);
@@ -274,7 +278,7 @@ void BodyEmitter::store_by_lane(const Inst& i, int64_t stride) {
   const x86::Gp base = stride == 0 ? f_.pointer(i.index) : strided_base(i.index);
   a_.mov(x86::ptr(x86::rsp, buffer + 64), x86::rsi);
   if (base.id() != x86::rsi.id()) a_.mov(x86::rsi, base);
-  for (int l = 0; l < (stride == 0 ? 1 : valid_lanes()); ++l) {
+  for (int l = 0; l < (stride == 0 ? 1 : SINTER_MUTANT(tail_store_strided) ? lanes() : valid_lanes()); ++l) {
     const int32_t at = buffer + l * size, to = static_cast<int32_t>(l * stride * size);
     const x86::Gp t = size == 8 ? x86::Gp(x86::rax) : size == 4 ? x86::Gp(x86::eax) : x86::Gp(x86::al);
     a_.mov(t, x86::ptr(x86::rsp, at));
@@ -297,7 +301,7 @@ void BodyEmitter::iota(const Inst& i) {
   a_.emit(I::kIdVpbroadcastq, d, x86::xmm(static_cast<uint32_t>(dst)));
   if (!lane_dim) return;
   int64_t table[8];
-  for (int l = 0; l < lanes(); ++l) table[l] = l + p_.copy * lanes();
+  for (int l = 0; l < lanes(); ++l) table[l] = l + (SINTER_MUTANT(iota_same_in_every_copy) ? 0 : p_.copy * lanes());
   a_.emit(I::kIdVpaddq, d, d, f_.pool_mem(f_.pool.table(table, lanes() * 8)));
 }
 
@@ -326,8 +330,9 @@ void BodyEmitter::accumulate(const Inst& i) {
     if (pinned < 0) a_.emit(I::kIdVmovaps, vec(reg, bytes), slot);
     const bool needs = acc.kind != ReduceKind::Sum;
     if (avx512()) {
-      emit_combine(f_, acc.kind, acc.elt, bytes, reg, value, needs ? temp_mask() : 0, 0, p_.tail != 0);
-    } else if (!p_.tail) {
+      emit_combine(f_, acc.kind, acc.elt, bytes, reg, value, needs ? temp_mask() : 0, 0,
+                   p_.tail != 0 && !SINTER_MUTANT(tail_reduce_avx512));
+    } else if (!p_.tail || SINTER_MUTANT(tail_reduce_avx2)) {
       emit_combine(f_, acc.kind, acc.elt, bytes, reg, value, needs ? temp_vector() : 0, needs ? temp_vector() : 0, false);
     } else {
       const int sum = temp_vector();

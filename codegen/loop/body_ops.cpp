@@ -1,6 +1,7 @@
 // Arithmetic, masks and conversions.
 #include <bit>
 #include "../../runtime/error.h"
+#include "../../runtime/mutants.h"
 #include "body_emitter.h"
 
 namespace sinter::codegen {
@@ -48,15 +49,15 @@ InstId binary_id(Vop op, Elt e) {
 int float_predicate(CmpPred p) {
   switch (p) {
     case CmpPred::Eq:
-      return 0;
+      return SINTER_MUTANT(compare_eq_true_for_nan) ? 8 : 0;
     case CmpPred::Lt:
       return 17;
     case CmpPred::Le:
-      return 18;
+      return SINTER_MUTANT(compare_le_true_for_nan) ? 26 : 18;
     case CmpPred::Ne:
-      return 4;
+      return SINTER_MUTANT(compare_ne_false_for_nan) ? 12 : 4;
     case CmpPred::Ge:
-      return 29;
+      return SINTER_MUTANT(compare_ge_wrong) ? 25 : 29;
     default:
       return 30;
   }
@@ -260,7 +261,7 @@ void BodyEmitter::convert(const Inst& i) {
       id = I::kIdVcvtqq2pd;
       break;
     case Vop::CvtF32I64:
-      id = I::kIdVcvttps2qq;
+      id = SINTER_MUTANT(float_to_int_rounds) ? I::kIdVcvtps2qq : I::kIdVcvttps2qq;
       break;
     default:
       id = I::kIdVcvttpd2qq;
@@ -343,7 +344,8 @@ void emit_combine(KernelFrame& f, ReduceKind kind, Elt elt, int bytes, int acc, 
   const bool max = kind == ReduceKind::Max, wide = elt_bytes(elt) == 8;
   if (kind == ReduceKind::Sum || elt == Elt::I64) {
     if (kind != ReduceKind::Sum && !f.avx512()) {
-      max ? f.a.emit(I::kIdVpcmpgtq, f.vec(t1, bytes), b, a) : f.a.emit(I::kIdVpcmpgtq, f.vec(t1, bytes), a, b);
+      max != SINTER_MUTANT(reduce_int64_swapped_avx2) ? f.a.emit(I::kIdVpcmpgtq, f.vec(t1, bytes), b, a)
+                                                      : f.a.emit(I::kIdVpcmpgtq, f.vec(t1, bytes), a, b);
       f.a.emit(I::kIdVblendvpd, a, a, b, f.vec(t1, bytes));
       return;
     }
@@ -362,16 +364,17 @@ void emit_combine(KernelFrame& f, ReduceKind kind, Elt elt, int bytes, int acc, 
     f.a.k(k);
     f.a.emit(cmp, k, a, a, asmjit::imm(7));
     if (masked) f.a.k(tail);
-    f.a.emit(extreme, a, b, a);
+    SINTER_MUTANT(reduce_extreme_swapped_avx512) ? f.a.emit(extreme, a, a, b) : f.a.emit(extreme, a, b, a);
+    if (SINTER_MUTANT(reduce_loses_nan_avx512)) return;
     f.a.k(k);
     f.a.emit(wide ? I::kIdVmovapd : I::kIdVmovaps, a, b);
     return;
   }
   const x86::Vec u = f.vec(t1, bytes), o = f.vec(t2, bytes);
-  f.a.emit(cmp, u, b, b, asmjit::imm(3));
+  f.a.emit(cmp, u, b, b, asmjit::imm(SINTER_MUTANT(reduce_loses_nan_avx2) ? 11 : 3));
   f.a.emit(cmp, o, a, a, asmjit::imm(7));
   f.a.emit(I::kIdVandps, u, u, o);
-  f.a.emit(extreme, a, b, a);
+  SINTER_MUTANT(reduce_extreme_swapped_avx2) ? f.a.emit(extreme, a, a, b) : f.a.emit(extreme, a, b, a);
   f.a.emit(wide ? I::kIdVblendvpd : I::kIdVblendvps, a, a, b, u);
 }
 

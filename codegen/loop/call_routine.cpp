@@ -1,6 +1,7 @@
 // Calls of C++ functions on vector lanes. The caller names registers in a descriptor; one routine per kernel saves every
 // register, lets call_lanes work on the saved copies, and restores them, so that a call clobbers nothing but rax.
 #include <cstring>
+#include "../../runtime/mutants.h"
 #include "frame.h"
 
 namespace sinter::codegen {
@@ -57,7 +58,7 @@ void apply_slow(Saved s, const CallDescriptor& d) {
   const auto fn = reinterpret_cast<float (*)(float)>(d.fn);
   for (int l = 0; l < d.count; ++l) {
     const bool set = d.mask_lane == 0 ? (s.mask(d.mask) >> l & 1) : s.get<uint32_t>(d.mask, l) != 0;
-    if (set) s.set<float>(d.dst, l, fn(s.get<float>(d.x, l)));
+    if (set && !SINTER_MUTANT(slow_lanes_left_fast)) s.set<float>(d.dst, l, fn(s.get<float>(d.x, l)));
   }
 }
 
@@ -89,6 +90,7 @@ void emit_routine(KernelFrame& f) {
       if (!(f.used_vectors >> r & 1)) continue;
       const x86::Vec v = f.vec(static_cast<int>(r), width);
       const x86::Mem m = x86::ptr(x86::rsp, kGeneralBytes + kMaskBytes + static_cast<int>(r) * width);
+      if (!save && r > 1 && SINTER_MUTANT(call_clobbers_vectors)) continue;
       save ? a.emit(x86::Inst::kIdVmovaps, m, v) : a.emit(x86::Inst::kIdVmovaps, v, m);
     }
     for (uint32_t k = 1; f.avx512() && k < 8; ++k) {
@@ -107,7 +109,7 @@ void emit_routine(KernelFrame& f) {
   a.vzeroupper();
   a.call(f.pool_mem(address));
   vectors(false);
-  for (int i = 0; i < 8; ++i) a.mov(general[i], x86::ptr(x86::rsp, 8 * i));
+  for (int i = 0; i < 8 && !SINTER_MUTANT(call_clobbers_registers); ++i) a.mov(general[i], x86::ptr(x86::rsp, 8 * i));
   a.add(x86::rsp, bytes);
   a.ret();
 }

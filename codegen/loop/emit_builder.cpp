@@ -1,5 +1,6 @@
 #include "emit_builder.h"
 #include "../../runtime/math/scalef.h"
+#include "../../runtime/mutants.h"
 
 namespace sinter::codegen {
 
@@ -74,6 +75,7 @@ V EmitBuilder::mul(V a, V b) {
 V EmitBuilder::neg(V a) {
   switch (a.elt) {
     case Elt::F32:
+      if (SINTER_MUTANT(neg_as_subtraction)) return sub({ir_.constant(Elt::F32, 0), Elt::F32}, a);
       return binary(Vop::Xor, a, {ir_.constant(Elt::I32, 0x80000000u), Elt::F32});
     case Elt::F64:
       return binary(Vop::Xor, a, {ir_.constant(Elt::I64, 0x8000000000000000u), Elt::F64});
@@ -102,13 +104,13 @@ V EmitBuilder::scalef(V p, V n) { return ir_.avx512() ? binary(Vop::Scalef, p, n
 V EmitBuilder::min_x86(V a, V b) {
   if (a.elt == Elt::Mask) return mask_and(a, b);
   if (a.elt == Elt::I64 && !ir_.avx512()) return select(lt(a, b), a, b);
-  return binary(Vop::Min, a, b);
+  return SINTER_MUTANT(emit_min_swapped) ? binary(Vop::Min, b, a) : binary(Vop::Min, a, b);
 }
 
 V EmitBuilder::max_x86(V a, V b) {
   if (a.elt == Elt::Mask) return mask_or(a, b);
   if (a.elt == Elt::I64 && !ir_.avx512()) return select(gt(a, b), a, b);
-  return binary(Vop::Max, a, b);
+  return SINTER_MUTANT(emit_max_swapped) ? binary(Vop::Max, b, a) : binary(Vop::Max, a, b);
 }
 
 V EmitBuilder::compare(CmpPred pred, V a, V b) {

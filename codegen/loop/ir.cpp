@@ -1,5 +1,6 @@
 #include "ir.h"
 #include <algorithm>
+#include "../../runtime/mutants.h"
 
 namespace sinter::codegen {
 
@@ -23,8 +24,9 @@ int32_t Ir::new_reg(Elt e, int lane) {
 
 int32_t Ir::constant(Elt e, uint64_t bits) {
   const int size = elt_bytes(e);
+  const uint64_t sign = SINTER_MUTANT(constants_without_sign) ? uint64_t{1} << (size * 8 - 1) : 0;
   for (const ConstKey& k : consts_)
-    if (k.bits == bits && elt_bytes(k.elt) == size) return k.reg;
+    if ((k.bits | sign) == (bits | sign) && elt_bytes(k.elt) == size) return k.reg;
   const int32_t r = new_reg(e);
   regs.back().home = Home::Const;
   regs.back().offset = pool_.scalar(bits, size);
@@ -70,14 +72,16 @@ void Ir::share_equal() {
   std::vector<int32_t> seen(slots, -1), replaced(regs.size());
   for (size_t r = 0; r < regs.size(); ++r) replaced[r] = static_cast<int32_t>(r);
   const auto equal = [](const Inst& x, const Inst& y) {
-    return x.op == y.op && x.elt == y.elt && x.imm == y.imm && x.fn == y.fn && std::equal(x.src, x.src + 3, y.src);
+    return x.op == y.op && x.elt == y.elt && (x.imm == y.imm || SINTER_MUTANT(shared_code_ignores_immediate)) && x.fn == y.fn &&
+           std::equal(x.src, x.src + 3, y.src);
   };
   for (size_t i = 0; i < insts.size(); ++i) {
     Inst& inst = insts[i];
     for (int32_t& s : inst.src)
       if (s >= 0) s = replaced[static_cast<size_t>(s)];
     if (inst.dst < 0 || inst.op >= Vop::Load) continue;
-    uint64_t h = static_cast<uint64_t>(inst.op) << 16 | static_cast<uint64_t>(inst.elt) << 8 | inst.imm;
+    uint64_t h = static_cast<uint64_t>(inst.op) << 16 | static_cast<uint64_t>(inst.elt) << 8 |
+                 (SINTER_MUTANT(shared_code_ignores_immediate) ? 0 : inst.imm);
     for (int32_t s : inst.src) h = (h ^ static_cast<uint32_t>(s)) * 0x9e3779b97f4a7c15u;
     size_t at = (h >> 32) & (slots - 1);
     while (seen[at] >= 0 && !equal(insts[static_cast<size_t>(seen[at])], inst)) at = (at + 1) & (slots - 1);

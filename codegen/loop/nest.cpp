@@ -1,6 +1,7 @@
 #include "nest.h"
 #include <cstring>
 #include "../../runtime/error.h"
+#include "../../runtime/mutants.h"
 
 namespace sinter::codegen {
 
@@ -77,7 +78,7 @@ void NestEmitter::prologue() {
   load_pointers();
   const int64_t tail = f_.spec.sizes.back() % f_.lanes;
   if (f_.avx512() && tail) {
-    a_.mov(x86::eax, (1 << tail) - 1);
+    a_.mov(x86::eax, (1 << (SINTER_MUTANT(tail_mask_too_short) ? tail - 1 : tail)) - 1);
     a_.kmovd(x86::k7, x86::eax);
   }
 }
@@ -123,10 +124,11 @@ void NestEmitter::load_pointers() {
 
 void NestEmitter::epilogue() {
   a_.bind(exit_);
-  if (streams()) a_.sfence();
-  a_.vzeroupper();
+  if (streams() && !SINTER_MUTANT(sfence_missing)) a_.sfence();
+  if (!SINTER_MUTANT(vzeroupper_missing)) a_.vzeroupper();
   a_.lea(x86::rsp, x86::ptr(x86::rbp, -8 * static_cast<int32_t>(saved_.size())));
-  for (size_t i = saved_.size(); i-- > 0;) a_.pop(x86::gpq(saved_[i]));
+  for (size_t i = saved_.size(); i-- > 0;)
+    SINTER_MUTANT(saved_register_not_restored) ? a_.add(x86::rsp, 8) : a_.pop(x86::gpq(saved_[i]));
   a_.pop(x86::rbp);
   a_.ret();
 }
@@ -142,7 +144,8 @@ bool NestEmitter::streams() const {
     for (size_t d = 0; d < f_.spec.sizes.size(); ++d) {
       if (o.strides[d] != 0) n *= f_.spec.sizes[d];
       const int64_t step = o.strides[d] * static_cast<int64_t>(element_size(o.dtype));
-      if (d + 1 < f_.spec.sizes.size() && f_.spec.sizes[d] > 1 && step % 64 != 0) return false;
+      if (d + 1 < f_.spec.sizes.size() && f_.spec.sizes[d] > 1 && step % 64 != 0 && !SINTER_MUTANT(streams_unaligned_rows))
+        return false;
     }
     bytes += n;
   }
@@ -159,7 +162,7 @@ void NestEmitter::dispatch_streaming() {
       if (o.strides.back() == 1 && o.dtype != ScalarType::Bool) a_.or_(x86::rcx, f_.pointer(s.operand));
     }
     a_.test(x86::ecx, 63);
-    a_.jnz(plain);
+    if (!SINTER_MUTANT(streams_to_any_address)) a_.jnz(plain);
     stream_ = true;
     outer(0);
     stream_ = false;
@@ -198,7 +201,7 @@ void NestEmitter::outer(size_t dim) {
     a_.cmp(counter, kTemp);
   }
   a_.jb(top);
-  if (dim > 0) bump_all(dim, -s.sizes[dim]);
+  if (dim > 0 && !SINTER_MUTANT(outer_loop_not_rewound)) bump_all(dim, -s.sizes[dim]);
 }
 
 }  // namespace sinter::codegen

@@ -1,5 +1,6 @@
 #include "plan.h"
 #include <algorithm>
+#include "../../runtime/mutants.h"
 
 namespace sinter::codegen {
 
@@ -170,7 +171,7 @@ void LoopPlan::make_accumulators() {
     acc.slot = f_.alloc(64 * acc.copies);
     if (n.reduce == ReduceKind::Sum) acc.total = f_.alloc(64 * acc.copies);
     acc.value = slot[i] = f_.alloc(64 * (column ? acc.copies : 1));
-    acc.single = f_.spec.sizes[axis_] == 1;
+    acc.single = f_.spec.sizes[axis_] == 1 && !SINTER_MUTANT(single_element_is_added);
     accumulator_[i] = static_cast<int32_t>(f_.accumulators.size());
     reduces[static_cast<size_t>(stage_[i] - 1)].push_back(accumulator_[i]);
     f_.accumulators.push_back(acc);
@@ -184,6 +185,7 @@ bool LoopPlan::store_in_sweep(const LoopStore& s) const {
 
 /// An output may share its memory with an input of the same dtype and strides (an in-place update).
 bool LoopPlan::may_alias(int operand) const {
+  if (SINTER_MUTANT(outputs_never_share_memory)) return false;
   const LoopOperand& out = f_.spec.operands[static_cast<size_t>(operand)];
   for (const LoopOperand& o : f_.spec.operands)
     if (!o.output && o.dtype == out.dtype && o.strides == out.strides) return true;

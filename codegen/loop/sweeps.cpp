@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <limits>
 #include "../../runtime/kernels/reduce_order.h"
+#include "../../runtime/mutants.h"
 #include "nest.h"
 
 namespace sinter::codegen {
@@ -18,7 +19,7 @@ constexpr int kFreeForSums = 6;    // columns of sums only
 
 uint64_t start_bits(ReduceKind kind, Elt e) {
   const bool max = kind == ReduceKind::Max;
-  if (kind == ReduceKind::Sum) return 0;
+  if (kind == ReduceKind::Sum || SINTER_MUTANT(extremes_start_at_zero)) return 0;
   if (e == Elt::F32) return max ? 0xff800000u : 0x7f800000u;
   if (e == Elt::F64) return max ? 0xfff0000000000000u : 0x7ff0000000000000u;
   return static_cast<uint64_t>(max ? std::numeric_limits<int64_t>::min() : std::numeric_limits<int64_t>::max());
@@ -189,7 +190,7 @@ void NestEmitter::start_accumulators(int k, int copies) {
 void NestEmitter::fold(int k, int copies) {
   for (int32_t n : plan_.reduces[static_cast<size_t>(k)]) {
     const Accumulator& acc = f_.accumulators[static_cast<size_t>(n)];
-    if (acc.kind != ReduceKind::Sum) continue;
+    if (acc.kind != ReduceKind::Sum || SINTER_MUTANT(sums_not_folded)) continue;
     const int bytes = elt_bytes(acc.elt) * f_.lanes, t = free_vector(0);
     for (int c = 0; c < copies; ++c) {
       const x86::Mem total = x86::ptr(x86::rsp, acc.total + 64 * c), slot = x86::ptr(x86::rsp, acc.slot + 64 * c);
@@ -209,7 +210,8 @@ void NestEmitter::fold(int k, int copies) {
 void NestEmitter::reduce_sweep(int k) {
   const Ir& ir = plan_.sweeps[static_cast<size_t>(k)];
   const int w = f_.lanes, copies = 16 / w;
-  const int64_t n = f_.spec.sizes.back(), groups = n / 16, visits = (n + 15) / 16, block = reduce_block_steps_of(visits);
+  const int64_t n = f_.spec.sizes.back(), groups = n / 16, visits = (n + 15) / 16,
+                block = reduce_block_steps_of(visits) * (SINTER_MUTANT(row_sums_folded_later) ? 2 : 1);
   const bool two_levels = visits > block;
   const int64_t u = std::max<int64_t>(1, std::min<int64_t>(copies == 1 ? unroll_of(ir) : 1, groups));
   const int64_t rounds = groups / u, rest = groups % u * copies, step = u * 16;
@@ -324,7 +326,8 @@ void NestEmitter::column_block(const std::vector<BodyParams>& copies) {
 void NestEmitter::column_sweep(int k, const std::vector<BodyParams>& copies) {
   const Ir& ir = plan_.sweeps[static_cast<size_t>(k)];
   const size_t dim = f_.spec.sizes.size() - 2;
-  const int64_t rows = f_.spec.sizes[dim], block = reduce_block_steps_of(rows);
+  const int64_t rows = f_.spec.sizes[dim],
+                block = reduce_block_steps_of(rows) * (SINTER_MUTANT(column_sums_folded_later) ? 2 : 1);
   const int n_copies = static_cast<int>(copies.size());
   const bool two_levels = rows > block;
   f_.note(-1);

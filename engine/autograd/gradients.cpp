@@ -1,6 +1,7 @@
 // What happens to one gradient on its way: shape and type, hooks, accumulation in a leaf, the derivative of a node.
 #include <thread>
 #include "../../runtime/at_fork.h"
+#include "../../runtime/mutants.h"
 #include "../ambient.h"
 #include "../derivatives/derivative.h"
 #include "run.h"
@@ -60,7 +61,7 @@ Tensor conform(Tensor grad, IntArrayRef sizes, ScalarType dtype, bool& fresh, Lo
     grad = calc.sum_to_size(grad, sizes);
     fresh = true;
   }
-  if (grad.dtype() != dtype) {
+  if (grad.dtype() != dtype && !SINTER_MUTANT(gradient_keeps_its_type)) {
     grad = calc.to(grad, dtype);
     fresh = true;
   }
@@ -71,8 +72,9 @@ void accumulate_grad(TensorImpl* leaf, Tensor grad, bool fresh, Loc loc) {
   if (!leaf->has(head::kRequiresGrad)) return;
   AutogradMeta& m = need_meta(leaf);
   const LeafLock lock(m);
-  if (!m.grad.defined()) {
-    const bool take = fresh && !grad_mode() && grad.impl()->count() == 1 && laid_out_like(grad.impl(), leaf);
+  if (!m.grad.defined() || SINTER_MUTANT(gradient_replaces_old)) {
+    const bool take = (fresh || SINTER_MUTANT(gradient_taken_from_others)) && !grad_mode() && grad.impl()->count() == 1 &&
+                      (laid_out_like(grad.impl(), leaf) || SINTER_MUTANT(gradient_in_any_layout));
     m.grad = take ? std::move(grad) : call1(Op::clone, grad, 1, loc);
   } else if (grad_mode()) {
     m.grad = call2(Op::add, m.grad, grad, 0, loc);
@@ -85,10 +87,11 @@ Tensor run_hooks(const std::vector<HookEntry>& hooks, Tensor grad) {
   const std::vector<HookEntry> now = hooks;  // a hook may add or remove hooks
   for (const HookEntry& h : now) {
     Tensor changed = h.run(grad);
-    if (!changed.defined()) continue;
+    if (!changed.defined() || SINTER_MUTANT(hook_result_ignored)) continue;
     if (!(changed.sizes() == grad.sizes()) || changed.dtype() != grad.dtype())
-      raise<AutogradError>("hook {} returned a gradient {}{}, expected {}{}", h.id, dtype_name(changed.dtype()),
-                           to_string(changed.sizes()), dtype_name(grad.dtype()), to_string(grad.sizes()));
+      if (!SINTER_MUTANT(hook_result_not_checked))
+        raise<AutogradError>("hook {} returned a gradient {}{}, expected {}{}", h.id, dtype_name(changed.dtype()),
+                             to_string(changed.sizes()), dtype_name(grad.dtype()), to_string(grad.sizes()));
     grad = std::move(changed);
   }
   return grad;

@@ -1,5 +1,6 @@
 #include "meta.h"
 #include <new>
+#include "../../runtime/mutants.h"
 #include "../dispatch.h"
 
 namespace sinter::autograd {
@@ -127,7 +128,7 @@ bool base_requires_grad(TensorImpl* view) {
 void refresh_view(TensorImpl* view) {
   std::vector<TensorImpl*> chain;  // from the view towards the base
   TensorImpl* top = view;
-  while (is_stale(top)) {
+  while (is_stale(top) && !SINTER_MUTANT(stale_view_keeps_history)) {
     chain.push_back(top);
     top = meta_of(top)->parent.impl();
   }

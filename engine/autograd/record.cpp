@@ -1,6 +1,7 @@
 // Making the graph: what happens to autograd's state at each differentiable call.
 #include "../../runtime/frame_base.h"
 #include "../../runtime/intern.h"
+#include "../../runtime/mutants.h"
 #include "../derivatives/derivative.h"
 #include "../dispatch.h"
 #include "meta.h"
@@ -42,7 +43,7 @@ uint32_t wanted(const OpCall& call) {
     TensorImpl* t = call.in[i];
     if (t != nullptr && autograd::requires_grad(t)) mask |= 1u << std::min(i, 31u);
   }
-  return call.has(kScalarLhs) ? mask << 1 : mask;
+  return call.has(kScalarLhs) && !SINTER_MUTANT(scalar_left_saves_wrong_operand) ? mask << 1 : mask;
 }
 
 Saved save(TensorImpl* t) {
@@ -77,7 +78,7 @@ void save_operands(Node* n, const OpCall& call, const derivatives::Row& row, uin
     // It was overwritten by this very call: the version from before makes a backward that needs it fail. A shadow, as the
     // operand itself is about to own this node.
     n->saved[i] = save(shadow(Tensor::share(t), call.loc).impl());
-    --n->saved[i].version;
+    if (!SINTER_MUTANT(overwritten_operand_is_used)) --n->saved[i].version;
   }
 }
 
@@ -107,7 +108,7 @@ void set_edges(Node* n, const OpCall& call) {
     if (!e.is_leaf()) above = std::max(above, e.node()->seq);
     n->edge(i) = std::move(e);
   }
-  n->seq = next_seq(above);
+  n->seq = next_seq(SINTER_MUTANT(sequence_ignores_operands) ? 0 : above);
 }
 
 /// The edges of an in-place call were taken as they were before it; views of the changed storage must not count as up to
@@ -157,14 +158,15 @@ void check_inplace(const OpCall& call) {
     for (TensorImpl* t = self;; t = meta_of(t)->parent.impl()) {
       const AutogradMeta* m = meta_of(t);
       if (m == nullptr) break;
-      if (t->has(head::kRequiresGrad) && !m->grad_fn && !(m->is_view() && autograd::requires_grad(m->parent.impl())))
+      if (t->has(head::kRequiresGrad) && !m->grad_fn && !(m->is_view() && autograd::requires_grad(m->parent.impl())) &&
+          !SINTER_MUTANT(leaf_written_in_place))
         raise<AutogradError>("{}: a {}leaf Variable that requires grad is being used in an in-place operation.", describe(call),
                              t == self ? "" : "view of a ");
       if (!m->is_view()) break;
     }
   }
   const derivatives::Row& row = derivatives::row(call.op);
-  if (row.save[call.has(kScalarLhs) ? 1 : 0] & wanted(call)) {
+  if ((row.save[call.has(kScalarLhs) ? 1 : 0] & wanted(call)) && !SINTER_MUTANT(overwritten_operand_not_kept)) {
     (void)&original_closer;
     original.copy = call1(Op::clone, Tensor::share(self), 0, call.loc).release_impl();
     original.of = self;
@@ -180,7 +182,7 @@ void record_node(const OpCall& call, Tensor& result) {
   NodeRef owner = begin_node(call, result.impl());
   Node* n = owner.get();
   set_edges(n, call);
-  if (inplace) outdate_views(call);
+  if (inplace && !SINTER_MUTANT(views_not_outdated)) outdate_views(call);
   const derivatives::Row& row = derivatives::row(call.op);
   save_operands(n, call, row, needs, inplace);
   if (row.save_result & needs) {
@@ -190,7 +192,8 @@ void record_node(const OpCall& call, Tensor& result) {
   }
   if (call.op == Op::cat) note_cat_sizes(n, call);
   const AutogradMeta* m = inplace ? meta_of(result.impl()) : nullptr;
-  if (m != nullptr && m->is_view()) return autograd::rebase_view(result.impl(), std::move(owner));
+  if (m != nullptr && m->is_view() && !SINTER_MUTANT(view_write_unknown_to_base))
+    return autograd::rebase_view(result.impl(), std::move(owner));
   autograd::set_grad_fn(result.impl(), std::move(owner));
 }
 

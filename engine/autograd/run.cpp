@@ -1,5 +1,6 @@
 #include "run.h"
 #include <algorithm>
+#include "../../runtime/mutants.h"
 #include "../ambient.h"
 #include "../derivatives/calculator.h"
 
@@ -84,7 +85,7 @@ void Run::deliver(const Edge& edge, Tensor grad, bool fresh) {
   if (!tasks_[index].wanted) return;
   if (grad.defined()) {
     grad = conform(std::move(grad), edge.sizes(), edge.dtype(), fresh, options_.loc);
-    if (Tensor& sum = tasks_[index].grad; sum.defined()) {
+    if (Tensor& sum = tasks_[index].grad; sum.defined() && !SINTER_MUTANT(gradients_of_uses_not_summed)) {
       sum = call2(Op::add, sum, grad, 0, options_.loc);
       tasks_[index].fresh = true;
     } else {
@@ -93,7 +94,7 @@ void Run::deliver(const Edge& edge, Tensor grad, bool fresh) {
     }
   }
   Task& task = tasks_[index];
-  if (--task.waiting > 0) return;
+  if (--task.waiting > 0 && !SINTER_MUTANT(node_runs_too_early)) return;
   if (task.is_leaf()) return finish_leaf(task);
   if (!task.runs) return;
   ready_.push_back({task.node()->seq, index});
@@ -121,7 +122,7 @@ void Run::run_node(uint32_t index) {
     if (node.extra->retained) *node.extra->retained = grad, fresh = false;
   }
   differentiate(node, grad, fresh);
-  if (!options_.retain_graph) node.release_saved();
+  if (!options_.retain_graph && !SINTER_MUTANT(graph_not_freed)) node.release_saved();
 }
 
 void Run::differentiate(Node& node, const Tensor& grad, bool fresh) {
@@ -172,7 +173,7 @@ std::vector<Tensor> Run::execute(std::vector<Root>& roots, const std::vector<Edg
     pass_ = 1;
   }
   discover(roots);
-  if (!targets.empty()) restrict_to(targets);
+  if (!targets.empty() && (!options.accumulate || !SINTER_MUTANT(backward_reaches_all_leaves))) restrict_to(targets);
   for (Root& r : roots) deliver(r.edge, std::move(r.grad), r.fresh);
   drain();
   std::vector<Tensor> results;

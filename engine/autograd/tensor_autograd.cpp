@@ -1,4 +1,5 @@
 // The methods of Tensor that belong to autograd.
+#include "../../runtime/mutants.h"
 #include "../../runtime/out_of_memory.h"
 #include "../frame/frame.h"
 #include "../tensor.h"
@@ -21,7 +22,7 @@ const Tensor& Tensor::set_requires_grad(bool on, Loc loc) const {
           "subgraph that doesn't require differentiation use var_no_grad = var.detach().");
     return *this;
   }
-  if (on != requires_grad()) frame_metadata_change(loc);  // guards rely on it
+  if (on != requires_grad() && !SINTER_MUTANT(requires_grad_change_not_a_break)) frame_metadata_change(loc);  // guards rely on it
   if (on) memory_gate([&]() -> auto& { return autograd::need_meta(t); });
   t->set(head::kRequiresGrad, on);
   return *this;
@@ -56,7 +57,7 @@ void Tensor::retain_grad() const {
 bool Tensor::retains_grad() const { return autograd::retains_grad(*this); }
 
 const Tensor& Tensor::detach_() const {
-  frame_metadata_change({});
+  if (!SINTER_MUTANT(detach_not_a_break)) frame_metadata_change({});
   autograd::detach_in_place(*this);
   return *this;
 }

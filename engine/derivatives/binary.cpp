@@ -3,6 +3,7 @@
 // gradient).
 #include <bit>
 #include <cmath>
+#include "../../runtime/mutants.h"
 #include "derivative.h"
 
 namespace sinter::derivatives {
@@ -38,14 +39,14 @@ void extremum(Derivation& d, Op loses) {
     const Scalar s = d.node.scalars[0];
     const Tensor tie = scalar ? d.scalar_op(Op::eq, x, s) : d.binary(Op::eq, x, other);
     const Tensor lost = scalar ? d.scalar_op(loses, x, s) : d.binary(loses, x, other);
-    const Tensor shared = d.where(tie, d.div(d.grad, Scalar(2.0)), d.grad);
+    const Tensor shared = SINTER_MUTANT(ties_not_halved) ? d.grad : d.where(tie, d.div(d.grad, Scalar(2.0)), d.grad);
     d.out[i] = d.where(lost, d.zeros_of({}, d.grad.dtype()), shared);
   }
 }
 
 /// grad * p * x^(p-1); nothing flows when p is 0, also at x = 0.
 Tensor power_rule(const Derivation& d, double p) {
-  if (p == 0) return d.zeros_like(d.grad);
+  if (p == 0 && !SINTER_MUTANT(power_zero_at_zero)) return d.zeros_like(d.grad);
   if (p == 1) return d.grad;
   const Tensor x = d.in(0);
   return d.mul(d.grad, d.mul(p == 2 ? x : d.power(x, p - 1), Scalar(p)));
@@ -136,7 +137,7 @@ void where(Derivation& d) {
   const Tensor condition = d.in(0);
   const Tensor zero = d.zeros_of({}, d.grad.dtype());
   if (d.needs(1)) d.out[1] = d.where(condition, d.grad, zero);
-  if (d.needs(2)) d.out[2] = d.where(condition, zero, d.grad);
+  if (d.needs(2)) d.out[2] = SINTER_MUTANT(where_gradient_everywhere) ? d.grad : d.where(condition, zero, d.grad);
 }
 
 void clamp(Derivation& d) {

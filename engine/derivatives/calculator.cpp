@@ -1,5 +1,6 @@
 #include "calculator.h"
 #include <bit>
+#include "../../runtime/mutants.h"
 
 namespace sinter::derivatives {
 
@@ -42,7 +43,7 @@ Tensor Calculator::sum_to_size(const Tensor& a, IntArrayRef sizes) const {
   const uint32_t leading = (1u << lead) - 1;
   uint32_t inner = 0;
   for (int64_t d = lead; d < a.dim(); ++d)
-    if (sizes[d - lead] == 1 && a.sizes()[d] != 1) inner |= 1u << d;
+    if (sizes[d - lead] == 1 && a.sizes()[d] != 1 && !SINTER_MUTANT(broadcast_gradient_not_summed)) inner |= 1u << d;
   if ((leading | inner) == 0) return a;
   if (inner == 0) return sum(a, leading, false);
   const Tensor r = sum(a, leading | inner, true);

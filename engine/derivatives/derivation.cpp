@@ -1,4 +1,5 @@
 // Saved tensors on their way back: freed or changed since?
+#include "../../runtime/mutants.h"
 #include "../ambient.h"
 #include "../autograd/meta.h"
 #include "derivative.h"
@@ -18,7 +19,7 @@ namespace {
 
 void check_version(const autograd::Saved& s, const autograd::Node* maker) {
   const uint32_t now = s.impl->storage->version.load(std::memory_order_relaxed);
-  if (now == s.version) [[likely]]
+  if (now == s.version || SINTER_MUTANT(saved_version_not_checked)) [[likely]]
     return;
   raise<AutogradError>(
       "one of the variables needed for gradient computation has been modified by an inplace operation: [{} {}]{} is at version "
@@ -31,7 +32,7 @@ void check_version(const autograd::Saved& s, const autograd::Node* maker) {
 }  // namespace
 
 Tensor Derivation::in(size_t i) const {
-  if (node.freed) freed_error(node);
+  if (node.freed && !SINTER_MUTANT(freed_graph_is_walked)) freed_error(node);
   const autograd::Saved& s = node.saved[i];
   if (s.impl == nullptr) return {};
   const autograd::AutogradMeta* m = autograd::meta_of(s.impl);

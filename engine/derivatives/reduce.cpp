@@ -1,4 +1,5 @@
 // Casts, copies and reductions.
+#include "../../runtime/mutants.h"
 #include "derivative.h"
 
 namespace sinter::derivatives {
@@ -32,7 +33,7 @@ void amax(Derivation& d) {
   const uint32_t dims = reduce_dims(d.node.attr);
   const Tensor hit = d.binary(Op::eq, x, d.unreduce(d.result(), dims, x.dim()));
   const Tensor g = d.unreduce(d.grad, dims, x.dim());
-  d.out[0] = d.div(d.mul(g, hit), d.sum(hit, dims, true));
+  d.out[0] = SINTER_MUTANT(amax_ties_not_shared) ? d.mul(g, hit) : d.div(d.mul(g, hit), d.sum(hit, dims, true));
 }
 
 void var(Derivation& d) {

@@ -1,4 +1,5 @@
 // Views and cat: the gradient goes the way back.
+#include "../../runtime/mutants.h"
 #include "derivative.h"
 
 namespace sinter::derivatives {
@@ -24,7 +25,9 @@ void transpose(Derivation& d) { d.out[0] = d.unary(Op::transpose, d.grad, d.node
 void permute(Derivation& d) {
   SizeVec back;
   back.resize(d.node.ints.size());
-  for (size_t i = 0; i < back.size(); ++i) back[static_cast<size_t>(d.node.ints[i])] = static_cast<int64_t>(i);
+  for (size_t i = 0; i < back.size(); ++i)
+    SINTER_MUTANT(permute_gradient_not_inverted) ? back[i] = d.node.ints[i]
+                                                 : back[static_cast<size_t>(d.node.ints[i])] = static_cast<int64_t>(i);
   d.out[0] = d.with_ints(Op::permute, d.grad, back);
 }
 

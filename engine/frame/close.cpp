@@ -5,6 +5,7 @@
 #include "../../runtime/env.h"
 #include "../../runtime/intern.h"
 #include "../../runtime/log.h"
+#include "../../runtime/mutants.h"
 #include "../../runtime/out_of_memory.h"
 #include "context.h"
 #include "interpret.h"
@@ -31,17 +32,18 @@ class RegionRunner {
     for (int32_t i = 0; i < static_cast<int32_t>(leaf_.pooled.size()); ++i, ++p) {
       TensorImpl* t = c_.slots[p->slot];
       const uint64_t h = t->head.load(std::memory_order_acquire);
-      if (static_cast<uint32_t>(h) == 0) {
+      if (static_cast<uint32_t>(h) == 0 && !SINTER_MUTANT(dropped_results_are_live)) {
         // Another thread dropped the last handle: what the result kept alive through autograd is the owner's to drop.
         if ((h & head::kAutograd) && current_pool_is_own(t)) dispose(t);
         continue;
       }
       held_.push_back(i);
-      if (p->root_index >= 0) live_[static_cast<size_t>(p->root_index) / 64] |= 1ull << (p->root_index % 64);
+      if (p->root_index >= 0 && !(p->view && SINTER_MUTANT(view_does_not_keep_base)))
+        live_[static_cast<size_t>(p->root_index) / 64] |= 1ull << (p->root_index % 64);
     }
   }
   /// Nothing of the region can be seen any more: it need not run.
-  bool is_dead() const { return held_.empty() && !leaf_.writes; }
+  bool is_dead() const { return held_.empty() && (!leaf_.writes || SINTER_MUTANT(dead_region_with_writes_skipped)); }
   bool is_live(int32_t root) const { return live_[static_cast<size_t>(root) / 64] >> (root % 64) & 1; }
 
   const ProgramEntry* covering() const {
@@ -67,8 +69,8 @@ class RegionRunner {
  private:
   bool covers(const ProgramEntry& e) const {
     for (size_t i = 0; i < live_.size(); ++i)
-      if (live_[i] & ~e.live[i]) return false;
-    return e.isa == isa() && (!leaf_.dynamic || e.sizes_key == sizes_key());
+      if ((live_[i] & ~e.live[i]) && !SINTER_MUTANT(stale_live_set)) return false;
+    return e.isa == isa() && (!leaf_.dynamic || SINTER_MUTANT(program_of_other_sizes) || e.sizes_key == sizes_key());
   }
   static bool current_pool_is_own(const TensorImpl* t) { return t->pool == this_thread_pool; }
   void run_interpreter();
@@ -96,7 +98,7 @@ std::vector<int64_t> RegionRunner::sizes_key() const {
 void RegionRunner::check_inputs_unwritten() const {
   for (uint32_t i : c_.bound_.used()) {
     const BoundStorages::Entry& b = c_.bound_.at(i);
-    if (b.storage->writes.load(std::memory_order_relaxed) == b.writes) continue;
+    if (b.storage->writes.load(std::memory_order_relaxed) == b.writes || SINTER_MUTANT(write_counters_not_checked)) continue;
     TensorImpl* t = c_.slots[b.first_slot];
     raise<ConcurrentWriteError>("{}: input {}{} was written by someone else between its use in the region and the region's end",
                                 c_.owner().where(), dtype_name(t->dtype()), to_string(t->sizes));
@@ -150,7 +152,7 @@ void RegionRunner::run(const ProgramEntry& entry, const Program& program) {
 
 void Context::release_pooled(const Event& e) noexcept {
   TensorImpl* t = pooled[e.id];
-  if (e.info->view) t->storage->retain();
+  if (e.info->view && !SINTER_MUTANT(given_view_without_storage)) t->storage->retain();
   // One atomic step makes it a plain tensor: another thread that drops the last handle at this moment either still saw it
   // pooled (then the count we get back is 0 and it stays ours) or destroys it as usual.
   const uint64_t before = t->head.fetch_sub(head::kPooled, std::memory_order_acq_rel);
@@ -160,13 +162,13 @@ void Context::release_pooled(const Event& e) noexcept {
     if (before & head::kAutograd) dispose(t);
     return;
   }
-  pooled[e.id] = nullptr;
+  if (!SINTER_MUTANT(given_away_tensor_reused)) pooled[e.id] = nullptr;
 }
 
 /// Where only views of a result live on, they keep its storage and the pool gets a fresh one.
 void Context::renew_storage(const Event& e) noexcept {
   TensorImpl* t = pooled[e.id];
-  if (t == nullptr || t->storage->is_pending()) return;
+  if (t == nullptr || t->storage->is_pending() || SINTER_MUTANT(storage_of_live_view_reused)) return;
   Storage* const given = t->storage;
   try {
     t->storage = Storage::empty();
@@ -179,12 +181,13 @@ void Context::renew_storage(const Event& e) noexcept {
 }
 
 void RegionRunner::publish(bool failed) noexcept {
-  for (Storage* s : c_.written_inputs_) s->pending_in.store(nullptr, std::memory_order_release);
+  for (Storage* s : c_.written_inputs_)
+    if (!SINTER_MUTANT(written_input_stays_pending)) s->pending_in.store(nullptr, std::memory_order_release);
   for (int32_t index : held_) {
     const Leaf::PooledSlot& p = leaf_.pooled[static_cast<size_t>(index)];
     if (p.root_index < 0) continue;  // a view of an input
     Storage* s = c_.slots[p.slot]->storage;
-    if (failed) s->set(Storage::kFailed);
+    if (failed && !SINTER_MUTANT(failed_result_not_marked)) s->set(Storage::kFailed);
     s->pending_in.store(nullptr, std::memory_order_release);
   }
 }
@@ -199,7 +202,8 @@ void RegionRunner::drop_orphaned_autograd() {
 
 void RegionRunner::give_away() noexcept {
   for (Storage* s : c_.dirty_pooled_)  // those that stay in the pool
-    if (s->is_pending()) s->version.store(0, std::memory_order_relaxed), s->writes.store(0, std::memory_order_relaxed);
+    if (s->is_pending() && !SINTER_MUTANT(version_not_reset_at_close))
+      s->version.store(0, std::memory_order_relaxed), s->writes.store(0, std::memory_order_relaxed);
   for (int32_t index : held_)  // views first: they take their references while the base still has the storage
     if (leaf_.pooled[static_cast<size_t>(index)].view) c_.release_pooled(*leaf_.pooled[static_cast<size_t>(index)].event);
   for (int32_t index : held_)
@@ -219,7 +223,7 @@ void Context::value_read() {
 
 void Context::mutable_pointer(TensorImpl* t, Loc loc) {
   close(Break::data_pointer, loc);
-  t->storage->immediate_in_frame.store(serial_, std::memory_order_relaxed);
+  if (!SINTER_MUTANT(data_ptr_does_not_expose)) t->storage->immediate_in_frame.store(serial_, std::memory_order_relaxed);
 }
 
 void Context::resume() {
@@ -283,7 +287,8 @@ void Context::close_region(Break reason, Loc loc) try {
   else runner.give_away();
   reset_region(leaf);
   if (failure) std::rethrow_exception(failure);
-  if (owner_->options.fullgraph && reason != Break::frame_end && reason != Break::exception)
+  if (owner_->options.fullgraph && !SINTER_MUTANT(fullgraph_allows_breaks) && reason != Break::frame_end &&
+      reason != Break::exception)
     raise<GraphBreakError>("{} is compiled with fullgraph, but there is a graph break at {}:{}: {}. {}", owner_->where(),
                            loc.file, loc.line, break_info(reason).text, break_info(reason).hint);
 } catch (const std::bad_alloc&) { throw_out_of_memory(); }
@@ -344,12 +349,12 @@ void Context::reset_region(Leaf* leaf) {
   recording_base_ = nullptr;
   shadow_parent_ = nullptr;
   slot_roots_.clear();
-  free_ints_.clear();
-  bound_.clear();
+  if (!SINTER_MUTANT(free_integers_not_forgotten)) free_ints_.clear();
+  if (!SINTER_MUTANT(bound_inputs_not_forgotten)) bound_.clear();
   bound_impls_.clear();
   borrowed_inputs_.clear();
   foreign_inputs_.clear();
-  aliases_.clear();
+  if (!SINTER_MUTANT(aliases_not_forgotten)) aliases_.clear();
   written_inputs_.clear();
   if (visited_leaf_ == nullptr) dirty_pooled_.clear();
   close_after_call_ = false;

@@ -4,6 +4,7 @@
 #include "../../runtime/error.h"
 #include "../../runtime/intern.h"
 #include "../../runtime/log.h"
+#include "../../runtime/mutants.h"
 #include "../../runtime/out_of_memory.h"
 #include "compiled.h"
 #include "compiled_states.h"
@@ -146,8 +147,9 @@ CompiledHandle CompiledHandle::make(CompileOptions options, Loc loc) try {
 // -- FrameScope
 
 FrameScope::FrameScope(const CompiledHandle& handle, TensorImpl* const* arguments, int n) {
-  if (current_frame != nullptr || HiddenFrame::depth > 0 || g_stance.load(std::memory_order_relaxed) == Stance::ForceEager ||
-      env().disable || t_contexts_are_gone)
+  if (current_frame != nullptr || HiddenFrame::depth > 0 ||
+      (g_stance.load(std::memory_order_relaxed) == Stance::ForceEager && !SINTER_MUTANT(force_eager_ignored)) || env().disable ||
+      t_contexts_are_gone)
     return;
   Context* c = nullptr;
   do c = memory_gate([&] { return t_contexts.find(handle.shared()); });
@@ -189,7 +191,7 @@ void set_stance(const std::string& name) {
 }
 
 void graph_break(Loc loc) {
-  if (Context* c = current_context()) c->close(Break::user_break, loc);
+  if (Context* c = current_context(); c != nullptr && !SINTER_MUTANT(graph_break_ignored)) c->close(Break::user_break, loc);
 }
 void sync(Loc loc) { graph_break(loc); }
 bool is_compiling() { return current_frame != nullptr; }
@@ -219,7 +221,7 @@ void frame_host_callback(Loc loc) {
   if (Context* c = current_context()) c->close(Break::host_callback, loc);
 }
 void frame_borrowed(TensorImpl* t) {
-  if (Context* c = current_context()) c->borrowed_here(t);
+  if (Context* c = current_context(); c != nullptr && !SINTER_MUTANT(borrowed_memory_not_noted)) c->borrowed_here(t);
 }
 
 }  // namespace sinter

@@ -1,5 +1,6 @@
 #include "interpret.h"
 #include <algorithm>
+#include "../../runtime/mutants.h"
 #include "../ambient.h"
 #include "../eager.h"
 
@@ -40,7 +41,7 @@ void interpret(Event* const* path, size_t n, TensorImpl* const* slots, const Sca
     const EventInfo& info = *e.info;
     IntArrayRef ints(info.ints);
     if (info.free_ints != 0) {
-      ints = IntArrayRef(free_ints, info.ints.size());
+      if (!SINTER_MUTANT(interpreter_keeps_integers)) ints = IntArrayRef(free_ints, info.ints.size());
       free_ints += info.ints.size();
     }
     if (info.view) continue;
@@ -54,7 +55,7 @@ void interpret(Event* const* path, size_t n, TensorImpl* const* slots, const Sca
     c.ints = ints;
     c.n_scalars = static_cast<uint8_t>(info.n_scalars);
     for (int i = 0; i < info.n_scalars; ++i) c.scalars[i] = scalars[info.first_scalar + i];
-    ambient::word = static_cast<uint16_t>(e.key >> 32);
+    if (!SINTER_MUTANT(interpreter_ignores_ambient)) ambient::word = static_cast<uint16_t>(e.key >> 32);
     run_eager_into(c, slots[e.out]);
   }
 }

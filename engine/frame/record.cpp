@@ -3,6 +3,7 @@
 #include "../../runtime/env.h"
 #include "../../runtime/intern.h"
 #include "../../runtime/log.h"
+#include "../../runtime/mutants.h"
 #include "../../runtime/stress.h"
 #include "../autograd/meta.h"
 #include "../autograd/node.h"
@@ -21,12 +22,12 @@ static bool stress_closes(int32_t depth) {
 
 bool Context::refused(Entry& entry, const OpCall& c) {
   if (entry.variants.load(std::memory_order_relaxed) == 0) return false;
-  if (stance() == Stance::FailOnRecompile)
+  if (stance() == Stance::FailOnRecompile && !SINTER_MUTANT(fail_on_recompile_ignored))
     raise<RecompileError>("{} would recompile under stance fail_on_recompile: {}", owner_->where(), miss_reason_);
-  if (stance() == Stance::EagerOnRecompile) return true;
-  const bool own = entry.variants.load() >= env().recompile_limit;
-  const bool all = accumulated_variants.load() >= env().accumulated_recompile_limit;
-  if (!own && !all && tries_->event_count() < env().node_limit) return false;
+  if (stance() == Stance::EagerOnRecompile && !SINTER_MUTANT(eager_on_recompile_ignored)) return true;
+  const bool own = entry.variants.load() >= env().recompile_limit && !SINTER_MUTANT(recompile_limit_ignored);
+  const bool all = accumulated_variants.load() >= env().accumulated_recompile_limit && !SINTER_MUTANT(accumulated_limit_ignored);
+  if (!own && !all && (tries_->event_count() < env().node_limit || SINTER_MUTANT(node_limit_ignored))) return false;
   const std::string text = fmt::format(
       "{} hit {} ({})\n   function: {}\n   last reason: {}\n   The rest of this region runs eager. SINTER_LOGS=recompiles shows "
       "every reason.",
@@ -78,7 +79,8 @@ Tensor Context::diverge(const OpCall& c, uint64_t key) {
     if (pending != nullptr && pending != this)  // written by another thread since this call began
       raise<ForeignThreadError>(
           "{}: an operand is pending in another thread's compiled call; it was written there at the same time", describe(c));
-    if (t != nullptr && t->storage->has(Storage::kFailed)) (void)t->storage->bytes(c.loc);  // says so
+    if (t != nullptr && t->storage->has(Storage::kFailed) && !SINTER_MUTANT(failed_operand_recorded))
+      (void)t->storage->bytes(c.loc);  // says so
   }
   if (recording_.empty() && !begin_recording(c, key)) return run_eager_from_here(c);
   const Event* const shadow_before = shadow_parent_;
@@ -119,16 +121,16 @@ Event* Context::record(const OpCall& c, uint64_t key, const TensorMeta& meta) {
   e->out = info.inplace ? info.in[0] : n_slots_++;
   info.root = info.inplace || info.view ? root_of_slot(info.in[0]) : e->out;
   info.meta = meta;
-  if (info.view) info.meta.offset -= c.in[0]->offset;
+  if (info.view && !SINTER_MUTANT(view_at_recorded_offset)) info.meta.offset -= c.in[0]->offset;
   slot_roots_.resize(static_cast<size_t>(n_slots_), -1);
   slot_roots_[static_cast<size_t>(e->out)] = info.root;
   generalise(e, c);
   dynamic_slots_.resize(static_cast<size_t>(n_slots_), 0);
   if (info.dynamic && !info.inplace) dynamic_slots_[static_cast<size_t>(e->out)] = 1;
   e->head = head::make(meta.dtype, meta.sizes.size(), head::kPooled, 1);
-  if (needs_node(c)) e->key |= event_key::kTracked;
+  if (needs_node(c) && !SINTER_MUTANT(tracked_event_not_marked)) e->key |= event_key::kTracked;
   if (!info.guards.empty() || info.view || info.inplace || info.dynamic || info.close_after || c.n_scalars > 1 ||
-      !c.ints.empty() || op_info(c.op).checked || c.n_in > 3)
+      !c.ints.empty() || (op_info(c.op).checked && !SINTER_MUTANT(checked_event_is_plain)) || c.n_in > 3)
     e->key |= event_key::kCareful;
   note_guard_only(e, c);
   if (info.view && info.guards.empty() && !info.dynamic && !info.close_after && c.ints.empty()) e->key |= event_key::kViewOnly;
@@ -142,7 +144,7 @@ Event* Context::record(const OpCall& c, uint64_t key, const TensorMeta& meta) {
 void Context::note_guard_only(Event* e, const OpCall& c) {
   EventInfo& info = *e->info;
   if (info.guards.empty() || info.view || info.inplace || info.dynamic || info.close_after || c.n_scalars > 0 ||
-      !c.ints.empty() || op_info(c.op).checked || c.n_in > 3)
+      !c.ints.empty() || (op_info(c.op).checked && !SINTER_MUTANT(checked_first_use_is_plain)) || c.n_in > 3)
     return;
   for (const InputGuard& g : info.guards) {
     if (g.free_dims != 0 || g.sizes.size() > SizeVec::kInline) {
@@ -222,7 +224,7 @@ void Context::generalise_guards(EventInfo& info, const EventInfo& old_info) {
     if (!is_contiguous(g.sizes, g.strides) || !is_contiguous(old.sizes, old.strides)) continue;
     g.free_dims = old.free_dims;
     for (size_t d = 0; d < g.sizes.size(); ++d) {
-      if (g.sizes[d] != old.sizes[d]) g.free_dims |= uint64_t{1} << d;
+      if (g.sizes[d] != old.sizes[d] && !SINTER_MUTANT(sizes_never_generalised)) g.free_dims |= uint64_t{1} << d;
       if (g.free_dims >> d & 1) varying_.push_back({g.slot, static_cast<int32_t>(d), old.sizes[d], g.sizes[d]});
     }
   }

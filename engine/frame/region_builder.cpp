@@ -3,6 +3,7 @@
 #include "../../codegen/kernel.h"
 #include "../../runtime/env.h"
 #include "../../runtime/log.h"
+#include "../../runtime/mutants.h"
 #include "compiled_state.h"
 #include "report.h"
 
@@ -28,7 +29,7 @@ void fill_slot(RegionSlot& slot, TensorImpl* t, int32_t root, TensorImpl* root_t
   slot.meta.dtype = t->dtype();
   slot.meta.sizes = t->sizes;
   slot.meta.strides = t->strides;
-  slot.meta.offset = t->offset - root_tensor->offset;
+  slot.meta.offset = SINTER_MUTANT(program_views_without_offset) ? 0 : t->offset - root_tensor->offset;
   slot.root = root;
   slot.wrapped = t->has(head::kWrapped);
 }
@@ -43,7 +44,7 @@ bool overlapping_writes(const Leaf& leaf, TensorImpl* const* slots) {
   for (int32_t a : leaf.inputs) {
     if (!written[static_cast<size_t>(a)]) continue;
     for (int32_t b : leaf.inputs)
-      if (a != b && memory_overlaps(slots[a], slots[b])) return true;
+      if (a != b && !SINTER_MUTANT(overlap_of_inputs_not_found) && memory_overlaps(slots[a], slots[b])) return true;
   }
   return false;
 }
@@ -77,7 +78,7 @@ Region build_region(const Leaf& leaf, TensorImpl* const* slots, const Scalar* sc
     v.attr = e->attr;
     v.ints = info.ints;
     if (info.free_ints != 0) {
-      v.ints.assign(next_int, next_int + info.ints.size());
+      if (!SINTER_MUTANT(program_keeps_integers)) v.ints.assign(next_int, next_int + info.ints.size());
       next_int += info.ints.size();
     }
     v.n_scalars = static_cast<uint8_t>(info.n_scalars);

@@ -1,6 +1,7 @@
 // Verified replay: each call is compared with the recorded event; a match costs a few compares and hands out a pooled tensor.
 #include "../../runtime/allocator.h"
 #include "../../runtime/env.h"
+#include "../../runtime/mutants.h"
 #include "../../runtime/ops/infer.h"
 #include "../../runtime/out_of_memory.h"
 #include "../autograd/meta.h"
@@ -15,10 +16,44 @@ namespace sinter {
 Event Context::kNoEvent;
 
 namespace {
+/// What mutants leave out of the compare of an input, on the short path.
+inline uint64_t forgotten_by_fast_guard() {
+  uint64_t bits = 0;
+  if (SINTER_MUTANT(fast_guard_without_dtype)) bits |= 0xffull << head::kDtypeShift;
+  if (SINTER_MUTANT(fast_guard_without_rank)) bits |= 0xffull << head::kRankShift;
+  if (SINTER_MUTANT(fast_guard_without_requires_grad)) bits |= head::kRequiresGrad;
+  if (SINTER_MUTANT(fast_guard_without_wrapped)) bits |= head::kWrapped;
+  if (SINTER_MUTANT(fast_guard_without_pooled)) bits |= head::kPooled;
+  return bits;
+}
+
+/// The same on the careful path.
+inline uint64_t forgotten_by_guard() {
+  uint64_t bits = 0;
+  if (SINTER_MUTANT(guard_without_dtype)) bits |= 0xffull << head::kDtypeShift;
+  if (SINTER_MUTANT(guard_without_rank)) bits |= 0xffull << head::kRankShift;
+  if (SINTER_MUTANT(guard_without_requires_grad)) bits |= head::kRequiresGrad;
+  if (SINTER_MUTANT(guard_without_wrapped)) bits |= head::kWrapped;
+  if (SINTER_MUTANT(guard_without_pooled)) bits |= head::kPooled;
+  return bits;
+}
+
+/// What mutants leave out of the compare of an event's key, on the careful path.
+inline uint64_t forgotten_key() {
+  uint64_t bits = 0;
+  if (SINTER_MUTANT(match_without_op)) bits |= event_key::kOpMask;
+  if (SINTER_MUTANT(match_without_inplace)) bits |= uint64_t{kInplace} << event_key::kFlagShift;
+  if (SINTER_MUTANT(match_without_scalar_side)) bits |= uint64_t{kScalarLhs | kScalarRhs} << event_key::kFlagShift;
+  if (SINTER_MUTANT(match_without_operand_count)) bits |= event_key::kMany << event_key::kInShift;
+  if (SINTER_MUTANT(match_without_scalar_type)) bits |= 0xffull << event_key::kScalarShift;
+  if (SINTER_MUTANT(match_without_default_dtype)) bits |= uint64_t{ambient::kDefaultDouble} << 32;
+  return bits;
+}
+
 /// Equal strides, those of size-1 dimensions aside: no element is ever reached through them.
 bool strides_fit(IntArrayRef sizes, IntArrayRef a, IntArrayRef b) {
   for (size_t d = 0; d < sizes.size(); ++d)
-    if (a[d] != b[d] && sizes[d] != 1) return false;
+    if (a[d] != b[d] && (sizes[d] != 1 || SINTER_MUTANT(guard_on_size_1_stride))) return false;
   return true;
 }
 }  // namespace
@@ -54,29 +89,32 @@ inline void Context::bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* 
   const uint64_t h = t->head.load(std::memory_order_relaxed);
   if ((h & (head::kBound | head::kPooled)) != head::kBound) [[unlikely]] {
     if (h & head::kPooled) foreign_inputs_.push_back(Tensor::share(t));  // its pool must not take it back
-    t->set(head::kBound, true);
+    if (!SINTER_MUTANT(inputs_not_marked_bound)) t->set(head::kBound, true);
   }
   slots[slot] = t;
   bound_impls_.push_back(t);
-  if (same != nullptr || s->has(Storage::kBorrowed)) [[unlikely]]
+  if ((same != nullptr || s->has(Storage::kBorrowed)) && !SINTER_MUTANT(aliases_not_noted)) [[unlikely]]
     note_aliases(t, slot, same);
   if (same == nullptr) bound_.insert(s, slot);
   if (sums_ != nullptr) [[unlikely]]
     sums_->add(*t, slot);
-  if (s->immediate_in_frame.load(std::memory_order_relaxed) == serial_) [[unlikely]]
+  if (s->immediate_in_frame.load(std::memory_order_relaxed) == serial_ && !SINTER_MUTANT(exposed_memory_not_flushed)) [[unlikely]]
     close_after_call_ = true;
-  if ((bound_impls_.size() & 31) == 0 && thread_allocated_bytes() - bytes_at_open_ > env().region_bytes) [[unlikely]]
+  if ((bound_impls_.size() & 31) == 0 && thread_allocated_bytes() - bytes_at_open_ > env().region_bytes &&
+      !SINTER_MUTANT(budget_of_bytes_ignored)) [[unlikely]]
     close_after_call_ = true;
 }
 
 namespace {
 /// Sizes and strides as recorded; a stride of another value where the size is 1 is for the careful path.
 bool fast_guard_holds(const FastGuard& g, TensorImpl& t) {
-  if (Context::guard_head(&t) != g.head) return false;
+  if (((Context::guard_head(&t) ^ g.head) & ~forgotten_by_fast_guard()) != 0) return false;
   const int64_t* sizes = t.sizes.data();
   const int64_t* strides = t.strides.data();
   uint64_t differ = 0;
-  for (int d = 0; d < g.rank; ++d) differ |= static_cast<uint64_t>((sizes[d] ^ g.sizes[d]) | (strides[d] ^ g.strides[d]));
+  for (int d = 0; d < g.rank; ++d)
+    differ |= static_cast<uint64_t>((SINTER_MUTANT(fast_guard_without_sizes) ? 0 : sizes[d] ^ g.sizes[d]) |
+                                    (SINTER_MUTANT(fast_guard_without_strides) ? 0 : strides[d] ^ g.strides[d]));
   return differ == 0;
 }
 }  // namespace
@@ -97,15 +135,17 @@ inline bool Context::bind_matched_inputs(const Event& e, TensorImpl* const* in, 
     TensorImpl* t = in[i];
     const int32_t s = e.in[i];
     if (t == nullptr || s < 0) {
-      if (t != nullptr || s >= 0) return false;
+      if ((t != nullptr || s >= 0) && !SINTER_MUTANT(fast_undefined_not_compared)) return false;
     } else if (g != end && g->operand == i) {
       // A tensor over a storage that is bound already may be one of the inputs: the careful path decides.
-      if (!fast_guard_holds(*g, *t) || !bindable(t) || bound_.find(t->storage) != nullptr) return false;
+      if (!fast_guard_holds(*g, *t) || (!bindable(t) && !SINTER_MUTANT(fast_guard_takes_failed_values)) ||
+          (bound_.find(t->storage) != nullptr && !SINTER_MUTANT(fast_bound_storage_not_seen)))
+        return false;
       for (const FastGuard* f = guards.data(); f != g; ++f)
-        if (in[f->operand]->storage == t->storage) return false;
+        if (in[f->operand]->storage == t->storage && !SINTER_MUTANT(fast_same_operand_twice_not_seen)) return false;
       slots[s] = t;
       ++g;
-    } else if (slots[s] != t) {
+    } else if (slots[s] != t && !SINTER_MUTANT(fast_operand_beside_inputs)) {
       return false;
     }
   }
@@ -173,15 +213,16 @@ Tensor Context::call_inside(const OpCall& c) {
   }
   // Before anything is matched or recorded: it may throw, or copy the operand (an event of its own).
   if (is_inplace(c)) {
-    if (grad_mode()) check_inplace(c);
+    if (grad_mode() && !SINTER_MUTANT(frame_inplace_not_checked)) check_inplace(c);
     if (may_overlap(c)) infer(c, default_dtype());
   }
   if (op_info(c.op).checked) [[unlikely]] {
     infer(c, default_dtype());  // shapes first, as eager does
     const int i = checked_operand(c);
-    if (i < c.n_in && c.in[i] != nullptr && c.in[i]->storage->is_pending()) close_region(Break::value_check, c.loc);
+    if (i < c.n_in && c.in[i] != nullptr && c.in[i]->storage->is_pending() && !SINTER_MUTANT(checked_values_left_pending))
+      close_region(Break::value_check, c.loc);
     if (i < c.n_in && c.in[i] != nullptr) (void)c.in[i]->storage->bytes(c.loc);  // throws for a value that cannot be had
-    check_call_values(c);
+    if (!SINTER_MUTANT(frame_values_not_checked)) check_call_values(c);
   }
   const uint64_t key = event_key::of(c, ambient_bits());
   // A generalised event is tried after the exact ones, which have their kernels already.
@@ -193,9 +234,11 @@ Tensor Context::call_inside(const OpCall& c) {
 }
 
 bool Context::matches(const Event& e, uint64_t key, const OpCall& c) {
-  if ((e.key & ~event_key::kEventBits) != key || e.attr != c.attr) return false;
+  if ((((e.key & ~event_key::kEventBits) ^ key) & ~forgotten_key()) != 0 ||
+      (e.attr != c.attr && !SINTER_MUTANT(match_without_attr)))
+    return false;
   const EventInfo& info = *e.info;
-  if (info.in.size() != c.n_in) return false;
+  if (info.in.size() != c.n_in && !SINTER_MUTANT(match_without_operand_count)) return false;
   reserve_slots(info.n_slots_after);
   reserve_scalars(info.n_scalars_after);
   size_t next_guard = 0;
@@ -203,14 +246,14 @@ bool Context::matches(const Event& e, uint64_t key, const OpCall& c) {
     TensorImpl* t = c.in[i];
     const int32_t s = info.in[static_cast<size_t>(i)];
     if (s < 0 || t == nullptr) {
-      if (s >= 0 || t != nullptr) return false;
+      if ((s >= 0 || t != nullptr) && !SINTER_MUTANT(undefined_not_compared)) return false;
       continue;
     }
     if (next_guard < info.guards.size() && info.guards[next_guard].operand == i) {
       if (!guard_holds(info.guards[next_guard], t, c, i, e)) return false;
       slots[s] = t;  // so that a second operand of this call can be compared; forgotten when the match fails later
       ++next_guard;
-    } else if (slots[s] != t) {
+    } else if (slots[s] != t && !SINTER_MUTANT(match_without_operands)) {
       return false;
     }
   }
@@ -218,7 +261,7 @@ bool Context::matches(const Event& e, uint64_t key, const OpCall& c) {
   for (size_t i = 0; i < info.ints.size(); ++i) {
     if (i < 64 && (info.free_ints >> i & 1)) {
       if (info.expressions[i].kind != SizeExpr::Kind::None && info.expressions[i].value(slots) != c.ints[i]) return false;
-    } else if (info.ints[i] != c.ints[i]) {
+    } else if (info.ints[i] != c.ints[i] && !SINTER_MUTANT(match_without_ints)) {
       return false;
     }
   }
@@ -226,18 +269,19 @@ bool Context::matches(const Event& e, uint64_t key, const OpCall& c) {
 }
 
 bool Context::guard_holds(const InputGuard& g, TensorImpl* t, const OpCall& c, int operand, const Event& e) {
-  if (!bindable(t)) return false;
-  if (guard_head(t) != g.head) return false;
+  if (!bindable(t) && !SINTER_MUTANT(guard_takes_failed_values)) return false;
+  if (((guard_head(t) ^ g.head) & ~forgotten_by_guard()) != 0) return false;
   if (g.free_dims == 0) [[likely]] {
     const size_t n = g.sizes.size();
     for (size_t d = 0; d < n; ++d)
-      if (t->sizes[d] != g.sizes[d]) return false;
+      if (t->sizes[d] != g.sizes[d] && !SINTER_MUTANT(guard_without_sizes)) return false;
     for (size_t d = 0; d < n; ++d)
-      if (t->strides[d] != g.strides[d] && !strides_fit(t->sizes, t->strides, g.strides)) return false;
+      if (t->strides[d] != g.strides[d] && !SINTER_MUTANT(guard_without_strides) && !strides_fit(t->sizes, t->strides, g.strides))
+        return false;
   } else {
     for (size_t d = 0; d < g.sizes.size(); ++d)
       if (t->sizes[d] != g.sizes[d] && !(g.free_dims >> d & 1)) return false;
-    if (!t->is_contiguous()) return false;
+    if (!t->is_contiguous() && !SINTER_MUTANT(free_dims_of_any_layout)) return false;
   }
   // A tensor that already is an input of this region has its slot; here the event wants a new one.
   if (t->has(head::kBound) && bound_.find(t->storage) != nullptr && is_bound(t)) return false;
@@ -257,13 +301,14 @@ void Context::note_aliases(TensorImpl* t, int32_t slot, BoundStorages::Entry* sa
     return static_cast<char*>(x->storage->data) + x->offset * static_cast<int64_t>(element_size(x->dtype()));
   };
   if (same_storage != nullptr)
-    aliases_.push_back({slot, same_storage->first_slot, address(t) - address(slots[same_storage->first_slot])});
+    aliases_.push_back({slot, same_storage->first_slot,
+                        SINTER_MUTANT(alias_offset_not_noted) ? 0 : address(t) - address(slots[same_storage->first_slot])});
   if (!t->storage->has(Storage::kBorrowed)) return;
   for (TensorImpl* b : borrowed_inputs_) {
     if (b->storage == t->storage) continue;
     const char* lo = static_cast<char*>(t->storage->data);
     const char* other = static_cast<char*>(b->storage->data);
-    if (lo < other + b->storage->nbytes && other < lo + t->storage->nbytes)
+    if (!SINTER_MUTANT(foreign_overlap_not_noted) && lo < other + b->storage->nbytes && other < lo + t->storage->nbytes)
       aliases_.push_back({slot, bound_.find(b->storage)->first_slot, address(t) - address(b)});
   }
   borrowed_inputs_.push_back(t);
@@ -297,7 +342,8 @@ Tensor Context::commit(Event* e, const OpCall& c) {
   if (info.dynamic) [[unlikely]]
     return commit_dynamic(e, c);
   for (const InputGuard& g : info.guards) bind(c.in[g.operand], g.slot);
-  for (int i = 0; i < c.n_scalars; ++i) scalars[info.first_scalar + i] = c.scalars[i];
+  for (int i = 0; i < c.n_scalars; ++i)
+    if (!SINTER_MUTANT(scalars_not_updated) || recording_.size() > 0) scalars[info.first_scalar + i] = c.scalars[i];
   if (info.inplace) return finish_call(e, c, commit_inplace(e, c));
   return finish_call(e, c, info.view ? hand_out_view(e, c.in[0]) : hand_out(e));
 }
@@ -317,7 +363,7 @@ Tensor Context::commit_dynamic(Event* e, const OpCall& c) {
     p->offset = meta.offset;
   }
   p->numel = numel_of(meta.sizes);
-  p->sizes = std::move(meta.sizes);
+  if (!SINTER_MUTANT(generalised_result_keeps_sizes)) p->sizes = std::move(meta.sizes);
   p->strides = std::move(meta.strides);
   return finish_call(e, c, std::move(result));
 }
@@ -326,13 +372,15 @@ Tensor Context::commit_inplace(Event* e, const OpCall& c) {
   TensorImpl* self = c.in[0];
   Storage* s = self->storage;
   BoundStorages::Entry* b = bound_.find(s);
-  if (b == nullptr) dirty_pooled_.push_back(s);
-  else if (!s->is_pending()) written_inputs_.push_back(s);
+  if (b == nullptr && !SINTER_MUTANT(pooled_version_not_reset)) dirty_pooled_.push_back(s);
+  if (b != nullptr && !s->is_pending()) written_inputs_.push_back(s);
   // Nothing below can fail.
   bump_version(self);
+  if (SINTER_MUTANT(frame_version_not_raised)) s->version.fetch_sub(1);
+  if (SINTER_MUTANT(frame_write_not_counted)) s->writes.fetch_sub(1);
   if (b != nullptr) {
-    ++b->writes;
-    s->pending_in.store(this, std::memory_order_release);
+    if (!SINTER_MUTANT(own_writes_not_expected)) ++b->writes;
+    if (!SINTER_MUTANT(written_input_not_pending)) s->pending_in.store(this, std::memory_order_release);
   }
   last = e;
   Event* n = e->next.load(std::memory_order_acquire);
@@ -348,16 +396,16 @@ int Context::views_without_grad(const TensorImpl* written) const {
 }
 
 Tensor Context::finish_call(Event* e, const OpCall& c, Tensor result) {
-  if (needs_node(c)) {
+  if (needs_node(c) && !SINTER_MUTANT(careful_replay_without_node)) {
     const int views = is_inplace(c) && !aliases_.empty() ? views_without_grad(c.in[0]) : 0;
     record_node(c, result);
     // Views of the written tensor require grad from here on, which no guard said of those that are inputs already.
     if (views != 0 && views_without_grad(c.in[0]) != views) [[unlikely]]
       close_region(Break::metadata_change, c.loc);
   }
-  if (e->info->close_after) [[unlikely]]
+  if (e->info->close_after && !SINTER_MUTANT(budget_of_operators_ignored)) [[unlikely]]
     close_region(Break::budget_ops, c.loc);
-  else if (close_after_call_) [[unlikely]] close_now(c.loc);
+  else if (close_after_call_ && !SINTER_MUTANT(close_after_call_forgotten)) [[unlikely]] close_now(c.loc);
   return result;
 }
 

@@ -1,5 +1,6 @@
 #include "trie.h"
 #include <algorithm>
+#include "../../runtime/mutants.h"
 
 namespace sinter {
 
@@ -76,7 +77,7 @@ void describe_path(Leaf& leaf, const Event* root) {
   for (Event* e : leaf.path) {
     const EventInfo& info = *e->info;
     for (const InputGuard& g : info.guards) leaf.inputs[next_input++] = g.slot;
-    leaf.writes |= info.inplace;
+    leaf.writes |= info.inplace && !SINTER_MUTANT(region_writes_forgotten);
     leaf.dynamic |= info.dynamic;
     if (info.inplace) continue;
     const auto out = static_cast<size_t>(e->out);
@@ -95,7 +96,7 @@ Leaf* Tries::leaf_of(Event* end, const std::vector<AliasRelation>& aliases, Brea
   made = false;
   auto find = [&]() -> Leaf* {
     for (Leaf* l = end->info->leaf.load(std::memory_order_acquire); l != nullptr; l = l->next_variant)
-      if (!l->writes || l->aliases == aliases) return l;
+      if (!l->writes || l->aliases == aliases || SINTER_MUTANT(aliases_not_compared)) return l;
     return nullptr;
   };
   if (Leaf* l = find()) return l;

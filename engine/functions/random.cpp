@@ -1,4 +1,5 @@
 // Random tensors. Counters are reserved here, at the call, so that the numbers do not depend on when they are computed.
+#include "../../runtime/mutants.h"
 #include "allocate.h"
 #include "common.h"
 
@@ -13,7 +14,7 @@ Tensor call_random(Op op, IntArrayRef sizes, ScalarType dtype, std::initializer_
   Generator& generator = Generator::get_default();
   const uint64_t counter = generator.reserve(random_counters(op, dtype, numel_of(sizes)));
   c.scalars[c.n_scalars++] = static_cast<int64_t>(counter);
-  c.scalars[c.n_scalars++] = static_cast<int64_t>(generator.seed());
+  c.scalars[c.n_scalars++] = SINTER_MUTANT(random_call_ignores_seed) ? 0 : static_cast<int64_t>(generator.seed());
   for (const Scalar& s : more) c.scalars[c.n_scalars++] = s;
   return call(c);
 }

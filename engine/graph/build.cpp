@@ -1,4 +1,5 @@
 #include "build.h"
+#include "../../runtime/mutants.h"
 #include "geometry.h"
 
 namespace sinter {
@@ -58,7 +59,7 @@ class Builder {
     const int32_t root = root_of(s);
     const ValueId base = current_[root];
     if (s == root || base < 0) return base;
-    if (views_[s].base == base) return views_[s].node;
+    if (views_[s].base == base || (views_[s].base >= 0 && SINTER_MUTANT(view_reads_old_value))) return views_[s].node;
     const TensorMeta meta = placed(s);
     TensorMeta whole = slot(root).meta;
     whole.offset = 0;
@@ -93,7 +94,7 @@ class Builder {
       views_[e.out] = {};
       return true;
     }
-    if (inplace && region_.overlapping_writes) return false;
+    if (inplace && region_.overlapping_writes && !SINTER_MUTANT(overlapping_inputs_compiled)) return false;
     GraphNode n;
     n.op = e.op;
     n.flags = static_cast<uint8_t>(e.flags & ~kInplace);
@@ -126,13 +127,15 @@ class Builder {
     whole.offset = 0;
     const bool covers = same_geometry(meta, whole);
     const bool reshaped = is_plain(meta) && is_plain(whole) && numel_of(meta.sizes) == numel_of(whole.sizes);
-    if (!covers && !reshaped) return false;
+    if (!covers && !reshaped && !SINTER_MUTANT(partial_write_compiled)) return false;
     // What is left where elements are written several times depends on eager's order, so eager it is.
     if (may_repeat(whole.sizes, whole.strides)) return false;
     // Reading other elements of the memory it writes: what eager gives depends on its order, so eager it is.
     const bool elementwise = op_info(e.op).kind != OpKind::Index;
     for (size_t i = 1; i < e.in.size(); ++i)
-      if (e.in[i] >= 0 && root_of(e.in[i]) == root && !(elementwise && same_geometry(placed(e.in[i]), meta))) return false;
+      if (e.in[i] >= 0 && root_of(e.in[i]) == root && !(elementwise && same_geometry(placed(e.in[i]), meta)) &&
+          !SINTER_MUTANT(write_over_own_operand_compiled))
+        return false;
     n.meta = covers ? whole : meta;
     if (e.op == Op::copy_) make_copy(n, meta);
     if (e.op == Op::fill_) {
@@ -154,7 +157,7 @@ class Builder {
       v = graph_.add(std::move(back));
     }
     current_[root] = v;
-    written_[root] = true;
+    written_[root] = !SINTER_MUTANT(write_back_forgotten);
     return true;
   }
 

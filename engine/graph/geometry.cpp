@@ -1,5 +1,6 @@
 #include "geometry.h"
 #include <algorithm>
+#include "../../runtime/mutants.h"
 
 namespace sinter {
 
@@ -34,9 +35,9 @@ int64_t buffer_bytes(const TensorMeta& meta) {
 bool same_geometry(const TensorMeta& a, const TensorMeta& b) {
   if (a.dtype != b.dtype || !(a.sizes == b.sizes)) return false;
   if (numel_of(a.sizes) == 0) return true;
-  if (a.offset != b.offset) return false;
+  if (a.offset != b.offset && !SINTER_MUTANT(geometry_without_offset)) return false;
   for (size_t d = 0; d < a.sizes.size(); ++d)
-    if (a.sizes[d] != 1 && a.strides[d] != b.strides[d]) return false;
+    if (a.sizes[d] != 1 && a.strides[d] != b.strides[d] && !SINTER_MUTANT(geometry_without_strides)) return false;
   return true;
 }
 
@@ -45,7 +46,8 @@ SizeVec expanded_strides(const TensorMeta& meta, IntArrayRef sizes) {
   strides.resize(sizes.size());
   const size_t shift = sizes.size() - meta.sizes.size();
   for (size_t d = shift; d < sizes.size(); ++d)
-    strides[d] = meta.sizes[d - shift] == 1 && sizes[d] != 1 ? 0 : meta.strides[d - shift];
+    strides[d] =
+        meta.sizes[d - shift] == 1 && sizes[d] != 1 && !SINTER_MUTANT(copy_source_not_broadcast) ? 0 : meta.strides[d - shift];
   return strides;
 }
 
@@ -63,7 +65,7 @@ bool view_dims(const TensorMeta& view, const TensorMeta& base, int8_t* to_base) 
     to_base[d] = static_cast<int8_t>(k);
   }
   for (size_t k = 0; k < base.sizes.size(); ++k)
-    if (base.sizes[k] != 1 && !(used >> k & 1)) return false;
+    if (base.sizes[k] != 1 && !(used >> k & 1) && !SINTER_MUTANT(view_of_a_part_followed)) return false;
   return true;
 }
 

@@ -1,3 +1,4 @@
+#include "../../runtime/mutants.h"
 #include "expand.h"
 #include "passes.h"
 
@@ -53,7 +54,7 @@ bool decompose(Graph& graph) {
       continue;
     }
     GraphNode& result = graph.nodes[v];
-    result.meta.strides = n.meta.strides;
+    if (!SINTER_MUTANT(decomposed_in_other_layout)) result.meta.strides = n.meta.strides;
     to[i] = v;
     changed = true;
   }

@@ -1,4 +1,5 @@
 #include <cmath>
+#include "../../runtime/mutants.h"
 #include "expand.h"
 
 namespace sinter {
@@ -9,7 +10,7 @@ constexpr int64_t kMaxClasses = 1024;  // every class of a row is looked at; bey
 
 /// Rows whose target counts, as bool; [N] or [].
 ValueId counted(Expansion& x, ValueId target, const GraphNode& n) {
-  return x.with_constant(Op::ne, target, loss_ignore_index(n.attr));
+  return x.with_constant(Op::ne, target, SINTER_MUTANT(loss_ignore_index_lost) ? int64_t{-1} : loss_ignore_index(n.attr));
 }
 
 /// True where the column is the row's target; [N, C] or [C].

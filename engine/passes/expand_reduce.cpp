@@ -1,4 +1,5 @@
 #include <bit>
+#include "../../runtime/mutants.h"
 #include "expand.h"
 
 namespace sinter {
@@ -46,8 +47,12 @@ ValueId expand_clamp(Expansion& x, const GraphNode& n) {
   if (n.compute != n.meta.dtype || n.scalars.empty()) return -1;
   ValueId v = n.in[0];
   size_t next = 0;
-  if (n.attr & 1) v = x.scalar_with(Op::maximum, n.scalars[next++], v);
-  if (n.attr & 2) v = x.scalar_with(Op::minimum, n.scalars[next++], v);
+  if (n.attr & 1)
+    v = SINTER_MUTANT(clamp_low_swapped) ? x.with_scalar(Op::maximum, v, n.scalars[next++])
+                                         : x.scalar_with(Op::maximum, n.scalars[next++], v);
+  if (n.attr & 2)
+    v = SINTER_MUTANT(clamp_high_swapped) ? x.with_scalar(Op::minimum, v, n.scalars[next++])
+                                          : x.scalar_with(Op::minimum, n.scalars[next++], v);
   return v == n.in[0] ? -1 : v;
 }
 

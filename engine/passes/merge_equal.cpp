@@ -1,4 +1,5 @@
 #include <numeric>
+#include "../../runtime/mutants.h"
 #include "passes.h"
 
 namespace sinter {
@@ -11,18 +12,27 @@ uint64_t mix(uint64_t h, uint64_t v) {
 }
 
 uint64_t hash_of(const GraphNode& n) {
-  uint64_t h = mix(static_cast<uint64_t>(n.op), n.attr);
-  h = mix(h, n.flags | static_cast<uint64_t>(n.meta.dtype) << 8 | static_cast<uint64_t>(n.compute) << 16);
+  uint64_t h = mix(static_cast<uint64_t>(n.op), SINTER_MUTANT(merge_without_attr) ? 0 : n.attr);
+  const uint64_t flags = SINTER_MUTANT(merge_without_flags) ? 0 : n.flags,
+                 compute = SINTER_MUTANT(merge_without_compute) ? 0 : static_cast<uint64_t>(n.compute);
+  h = mix(h, flags | static_cast<uint64_t>(n.meta.dtype) << 8 | compute << 16);
   for (ValueId v : n.in) h = mix(h, static_cast<uint64_t>(v));
-  for (int64_t v : n.ints) h = mix(h, static_cast<uint64_t>(v));
-  for (const auto& s : n.scalars) h = mix(h, static_cast<uint64_t>(s.input) ^ s.constant.bits());
+  if (!SINTER_MUTANT(merge_without_ints))
+    for (int64_t v : n.ints) h = mix(h, static_cast<uint64_t>(v));
+  if (!SINTER_MUTANT(merge_without_scalars))
+    for (const auto& s : n.scalars) h = mix(h, static_cast<uint64_t>(s.input) ^ s.constant.bits());
   for (int64_t v : n.meta.sizes) h = mix(h, static_cast<uint64_t>(v));
   return h;
 }
 
 bool equal(const GraphNode& a, const GraphNode& b) {
-  return a.op == b.op && a.flags == b.flags && a.attr == b.attr && a.compute == b.compute && a.in == b.in && a.ints == b.ints &&
-         a.scalars == b.scalars && a.meta == b.meta;
+  return a.op == b.op && (a.flags == b.flags || SINTER_MUTANT(merge_without_flags)) &&
+         (a.attr == b.attr || SINTER_MUTANT(merge_without_attr)) &&
+         (a.compute == b.compute || SINTER_MUTANT(merge_without_compute)) && a.in == b.in &&
+         (a.ints == b.ints || SINTER_MUTANT(merge_without_ints)) &&
+         (a.scalars == b.scalars || SINTER_MUTANT(merge_without_scalars)) &&
+         (a.meta == b.meta ||
+          (SINTER_MUTANT(merge_without_geometry) && a.meta.dtype == b.meta.dtype && a.meta.sizes == b.meta.sizes));
 }
 
 }  // namespace

@@ -1,10 +1,11 @@
+#include "../../runtime/mutants.h"
 #include "passes.h"
 
 namespace sinter {
 
 bool remove_dead(Graph& graph) {
   std::vector<bool> needed(graph.nodes.size(), false);
-  for (const auto& out : graph.outputs) needed[out.value] = true;
+  for (const auto& out : graph.outputs) needed[out.value] = out.input < 0 || !SINTER_MUTANT(dead_code_takes_writes);
   bool changed = false;
   for (size_t i = graph.nodes.size(); i-- > 0;) {
     GraphNode& n = graph.nodes[i];

@@ -1,4 +1,5 @@
 #include <numeric>
+#include "../../runtime/mutants.h"
 #include "../graph/geometry.h"
 #include "passes.h"
 
@@ -12,6 +13,7 @@ bool is_copy(const GraphNode& n) { return n.op == Op::clone || n.op == Op::to; }
 bool same_layout(const TensorMeta& a, const TensorMeta& b) {
   TensorMeta moved = b;
   moved.offset = a.offset;
+  if (SINTER_MUTANT(copy_to_other_layout_removed)) moved.strides = a.strides;
   return same_geometry(a, moved);
 }
 
@@ -42,8 +44,11 @@ ValueId equal_value(const Graph& graph, const GraphNode& n) {
   if (n.op == Op::neg && a.op == Op::neg && a.meta.dtype == n.meta.dtype && same_layout(n.meta, graph[a.in[0]].meta))
     return a.in[0];
   const bool idempotent = n.op == Op::relu || n.op == Op::abs;
-  if (idempotent && a.op == n.op && a.compute == n.compute && same_layout(n.meta, a.meta)) return n.in[0];
-  if (n.op == Op::where && n.in[1] == n.in[2] && same_layout(n.meta, graph[n.in[1]].meta)) return n.in[1];
+  if (idempotent && (a.op == n.op || SINTER_MUTANT(idempotent_after_anything)) && a.compute == n.compute &&
+      same_layout(n.meta, a.meta))
+    return n.in[0];
+  if (n.op == Op::where && (n.in[1] == n.in[2] || SINTER_MUTANT(where_always_first)) && same_layout(n.meta, graph[n.in[1]].meta))
+    return n.in[1];
   return -1;
 }
 

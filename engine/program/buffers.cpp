@@ -1,5 +1,6 @@
 #include "buffers.h"
 #include <algorithm>
+#include "../../runtime/mutants.h"
 #include "../graph/geometry.h"
 
 namespace sinter {
@@ -111,8 +112,8 @@ class Planner {
   void place_write_back(const GraphOutput& out) {
     const ValueId old = input_node_[out.input];
     const int32_t w = made_[out.value];
-    if (w >= 0 && last_read_[old] <= w && plan_.places[out.value].kind == BufferPlace::Kind::None &&
-        may_overwrite(w, out.value, old)) {
+    if (w >= 0 && (last_read_[old] <= w || SINTER_MUTANT(written_before_last_read)) &&
+        plan_.places[out.value].kind == BufferPlace::Kind::None && may_overwrite(w, out.value, old)) {
       plan_.places[out.value] = {BufferPlace::Kind::Input, out.input, 0};
       return;
     }
@@ -140,7 +141,9 @@ class Planner {
       if (operands[i].output || operands[i].base != old) continue;
       if (operands[i].offset != operands[out].offset) return false;
       for (size_t d = 0; d < spec.sizes.size(); ++d)
-        if (spec.sizes[d] != 1 && spec.operands[i].strides[d] != spec.operands[out].strides[d]) return false;
+        if (spec.sizes[d] != 1 && spec.operands[i].strides[d] != spec.operands[out].strides[d] &&
+            !SINTER_MUTANT(overwritten_in_other_order))
+          return false;
     }
     return true;  // the emitter stores what may share memory with a load of the same strides last
   }
@@ -150,7 +153,7 @@ class Planner {
     const GraphNode& n = graph_[step.value];
     if ((n.op != Op::index_add && n.op != Op::scatter_add) || n.in[0] != old) return false;
     for (size_t i = 1; i < n.in.size(); ++i)
-      if (fuse::base_of(graph_, n.in[i]) == old) return false;
+      if (fuse::base_of(graph_, n.in[i]) == old && !SINTER_MUTANT(index_add_over_its_source)) return false;
     step.inplace = true;
     return true;
   }
@@ -164,7 +167,7 @@ class Planner {
       for_writes(steps_[i], [&](ValueId v) {
         if (plan_.places[v].kind != BufferPlace::Kind::None) return;
         plan_.places[v] = {BufferPlace::Kind::Arena, -1, arena.take(buffer_bytes(graph_[v].meta))};
-        dying[std::max(last_read_[v], at)].push_back(v);
+        dying[SINTER_MUTANT(temporary_freed_early) ? at : std::max(last_read_[v], at)].push_back(v);
       });
       for (ValueId v : dying[i]) arena.give(plan_.places[v].offset, buffer_bytes(graph_[v].meta));
       if (steps_[i].kernel) scratch = std::max(scratch, static_cast<int64_t>(steps_[i].kernel->scratch_bytes));

@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 #include "../../runtime/allocator.h"
+#include "../../runtime/mutants.h"
 
 namespace sinter {
 
@@ -76,7 +77,7 @@ void JitProgram::add_kernel(const PlannedStep& step) {
   for (size_t i = 0; i < step.lowered.operands.size(); ++i) {
     const fuse::Binding& b = step.lowered.operands[i];
     const auto size = static_cast<int64_t>(element_size(step.lowered.spec.operands[i].dtype));
-    addresses_.push_back(address_of(b.base, b.offset * size));
+    addresses_.push_back(address_of(b.base, SINTER_MUTANT(kernel_arguments_without_offset) ? 0 : b.offset * size));
   }
   for (size_t i = 0; i < step.lowered.scalars.size(); ++i)
     scalar_slots_.push_back({step.lowered.scalars[i], step.lowered.spec.scalars[i]});
@@ -145,7 +146,7 @@ void JitProgram::run(const Launch& launch) const {
       with_bases(reinterpret_cast<char**>(arena + arena_bytes), arena);
     }
   } catch (...) {
-    for (size_t i = 0; i < acquired; ++i) launch.outputs[i]->release_bytes();
+    for (size_t i = 0; i < acquired && !SINTER_MUTANT(failed_outputs_keep_memory); ++i) launch.outputs[i]->release_bytes();
     throw;
   }
 }

@@ -1,10 +1,14 @@
 #include "region_key.h"
 #include "../../runtime/cpu.h"
+#include "../../runtime/mutants.h"
 #include "../../runtime/stress.h"
 
 namespace sinter {
 
 namespace {
+
+/// A part of the key, which a mutant leaves out.
+constexpr uint64_t part(bool forgotten, uint64_t w) { return forgotten ? 0 : w; }
 
 class Writer {
  public:
@@ -16,21 +20,23 @@ class Writer {
     for (const auto& v : values) word(static_cast<uint64_t>(v));
   }
   void meta(const TensorMeta& m) {
-    word(static_cast<uint64_t>(m.dtype));
-    list(m.sizes);
-    for (int64_t s : m.strides) word(static_cast<uint64_t>(s));
+    word(part(SINTER_MUTANT(region_key_without_dtype), static_cast<uint64_t>(m.dtype)));
+    list(SINTER_MUTANT(region_key_without_sizes) ? SizeVec() : m.sizes);
+    for (int64_t s : m.strides) word(part(SINTER_MUTANT(region_key_without_strides), static_cast<uint64_t>(s)));
     word(static_cast<uint64_t>(m.offset));
   }
   void event(const RegionEvent& e) {
-    word(static_cast<uint64_t>(e.op) | static_cast<uint64_t>(e.flags) << 16 | static_cast<uint64_t>(e.n_scalars) << 24 |
-         static_cast<uint64_t>(e.compute) << 32);
-    list(e.in);
+    word(part(SINTER_MUTANT(region_key_without_op), static_cast<uint64_t>(e.op)) |
+         part(SINTER_MUTANT(region_key_without_flags), e.flags) << 16 | static_cast<uint64_t>(e.n_scalars) << 24 |
+         part(SINTER_MUTANT(region_key_without_compute), static_cast<uint64_t>(e.compute)) << 32);
+    if (!SINTER_MUTANT(region_key_without_operands)) list(e.in);
     word(static_cast<uint64_t>(e.out));
-    word(e.attr);
-    list(e.ints);
+    word(part(SINTER_MUTANT(region_key_without_attr), e.attr));
+    if (!SINTER_MUTANT(region_key_without_ints)) list(e.ints);
     if (e.n_scalars == 0) return;
     word(static_cast<uint64_t>(e.first_scalar));
-    for (int i = 0; i < e.n_scalars; ++i) word(static_cast<uint64_t>(e.scalar_types[i]));
+    for (int i = 0; i < e.n_scalars; ++i)
+      word(part(SINTER_MUTANT(region_key_without_scalar_types), static_cast<uint64_t>(e.scalar_types[i])));
   }
 
  private:
@@ -43,7 +49,8 @@ std::vector<uint64_t> region_key(const Region& region) {
   std::vector<uint64_t> words;
   words.reserve(16 + region.events.size() * 10 + region.slots.size() * 12);
   Writer w(words);
-  w.word(static_cast<uint64_t>(isa()) << 1 | static_cast<uint64_t>(region.overlapping_writes));
+  w.word(part(SINTER_MUTANT(region_key_without_isa), static_cast<uint64_t>(isa())) << 1 |
+         part(SINTER_MUTANT(region_key_without_overlap), region.overlapping_writes));
   w.word(static_cast<uint64_t>(stress().skip_passes) << 1 | static_cast<uint64_t>(stress().fuse));
   w.word(stress().kernel_seed);
   w.word(region.events.size());
@@ -51,12 +58,12 @@ std::vector<uint64_t> region_key(const Region& region) {
   w.word(region.slots.size());
   for (const auto& s : region.slots) {
     w.meta(s.meta);
-    w.word(static_cast<uint64_t>(static_cast<uint32_t>(s.root)) << 32 | static_cast<uint32_t>(s.input));
+    w.word(part(SINTER_MUTANT(region_key_without_roots), static_cast<uint32_t>(s.root)) << 32 | static_cast<uint32_t>(s.input));
     w.word(s.wrapped);
   }
   w.list(region.inputs);
-  w.list(region.live);
-  w.list(region.scalars);
+  if (!SINTER_MUTANT(region_key_without_live)) w.list(region.live);
+  if (!SINTER_MUTANT(region_key_without_scalar_types)) w.list(region.scalars);
   return words;
 }
 

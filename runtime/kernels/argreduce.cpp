@@ -1,5 +1,6 @@
 // argmax and argmin: the first of equal values, the first NaN.
 #include <bit>
+#include "../mutants.h"
 #include "isa/reduce_kernels.h"
 #include "reduce.h"
 #include "scratch.h"
@@ -28,7 +29,7 @@ void columns(const T* in, int64_t n, int64_t inner, bool max, T* best, int64_t* 
     const T* row = in + r * inner;
     for (int64_t c = 0; c < inner; ++c) {
       const bool ahead = max ? row[c] > best[c] : row[c] < best[c];
-      if (best[c] == best[c] && (ahead || row[c] != row[c])) {
+      if ((best[c] == best[c] || SINTER_MUTANT(argmax_takes_last_nan)) && (ahead || row[c] != row[c])) {
         best[c] = row[c];
         out[c] = r;
       }

@@ -3,6 +3,7 @@
 #include <cstring>
 #include "../cpu.h"
 #include "../error.h"
+#include "../mutants.h"
 #include "isa/pointwise_run.h"
 #include "nest.h"
 #include "pointwise.h"
@@ -46,7 +47,7 @@ void copy_tiles(char* dst, size_t dst_size, const char* source, const CopyNest& 
   const int64_t across = nest.stride[0][fast] * static_cast<int64_t>(dst_size), along = nest.stride[1][0];
   T tile[kTileRows * kTileColumns];
   for (int64_t i = 0; i < nest.size[0]; i += kTileRows) {
-    const int64_t rows = std::min(kTileRows, nest.size[0] - i);
+    const int64_t rows = SINTER_MUTANT(copy_tiles_never_short) ? kTileRows : std::min(kTileRows, nest.size[0] - i);
     for (int64_t j = 0; j < nest.size[fast]; j += kTileColumns) {
       const int64_t columns = std::min(kTileColumns, nest.size[fast] - j);
       read_tile(tile, src + i * along + j, along, rows, columns);

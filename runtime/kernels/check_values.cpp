@@ -1,5 +1,6 @@
 // The value checks of checked operators, with PyTorch's texts.
 #include "../error.h"
+#include "../mutants.h"
 #include "kernel.h"
 #include "strided_loop.h"
 
@@ -11,7 +12,7 @@ void check_index(const KernelArgs& args, const TensorView& index, int64_t dim, i
   const int64_t* at = index.as<const int64_t>();
   strided_loop<1>(index.sizes, {index.strides.data()}, [&](const int64_t* o) {
     const int64_t i = at[o[0]];
-    if (i < 0 || i >= size) [[unlikely]]
+    if (i < 0 || (i >= size && !SINTER_MUTANT(upper_index_not_checked))) [[unlikely]]
       raise<IndexError>("{}(): index {} is out of bounds for dimension {} with size {}", op_info(args.op).name, i, dim, size);
   });
 }
@@ -28,7 +29,7 @@ void check_targets(const KernelArgs& args, const TensorView& x, const TensorView
   const int64_t* at = target.as<const int64_t>();
   strided_loop<1>(target.sizes, {target.strides.data()}, [&](const int64_t* o) {
     const int64_t t = at[o[0]];
-    if (t != ignore && (t < 0 || t >= classes)) [[unlikely]]
+    if (t != ignore && (t < 0 || t >= classes) && !SINTER_MUTANT(targets_not_checked)) [[unlikely]]
       raise<IndexError>("{}(): Target {} is out of bounds. (log-probabilities {})", op_info(args.op).name, t, to_string(x.sizes));
   });
 }
@@ -51,7 +52,8 @@ void check_divisor(const KernelArgs& args) {
   const TensorView& divisor = args.flags & kScalarLhs ? args.in[0] : args.in[1];
   const bool is_bool = divisor.dtype == ScalarType::Bool;
   strided_loop<1>(divisor.sizes, {divisor.strides.data()}, [&](const int64_t* o) {
-    if (is_bool ? divisor.as<const uint8_t>()[o[0]] == 0 : divisor.as<const int64_t>()[o[0]] == 0) [[unlikely]]
+    if (is_bool ? divisor.as<const uint8_t>()[o[0]] == 0
+                : divisor.as<const int64_t>()[o[0]] == 0 && !SINTER_MUTANT(zero_divisor_not_checked)) [[unlikely]]
       zero_division(args);
   });
 }

@@ -1,6 +1,7 @@
 // gather, index_select, embedding and their adjoints, by an index operand whose range was checked (check_values).
 // Sums are taken in the row-major order of the index, one after the other.
 #include <cstring>
+#include "../mutants.h"
 #include "pointwise.h"
 #include "run_kernel.h"
 #include "strided_loop.h"
@@ -132,7 +133,7 @@ void put_add(const KernelArgs& args, IntArrayRef sizes, IntArrayRef index_stride
 
 void add_at_index(const KernelArgs& args) {
   const TensorView &self = args.in[0], &index = args.in[1], &src = args.in[2];
-  if (args.out.data != self.data) copy_strided(args.out, self);
+  if (args.out.data != self.data && !SINTER_MUTANT(index_add_starts_from_nothing)) copy_strided(args.out, self);
   const bool per_element = args.op == Op::scatter_add;
   const IntArrayRef sizes = per_element ? index.sizes : src.sizes;
   const SizeVec strides = per_element ? SizeVec(index.strides) : spread_index(sizes.size(), args.attr, index);
@@ -159,7 +160,7 @@ void embedding_dense_backward(const KernelArgs& args) {
   const int64_t* at = index.as<const int64_t>();
   strided_loop<2>(index.sizes, {index.strides.data(), grad.strides.data()}, [&](const int64_t* o) {
     const int64_t row = at[o[0]];
-    if (row == padding) return;
+    if (row == padding && !SINTER_MUTANT(padding_row_gets_gradient)) return;
     T* to = out.as<T>() + row * out.strides[0];
     const T* from = grad.as<const T>() + o[1];
     for (int64_t c = 0; c < columns; ++c) to[c * out.strides[1]] += from[c * step];

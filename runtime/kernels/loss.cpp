@@ -3,6 +3,7 @@
 // l[i] = -x[i, target[i]], times weight[target[i]] if given; 0 where target[i] == ignore_index. none: l. sum: the sum of l
 // in the order of reduce_order.h. mean: that sum / the sum of the weights used (without weight: their number).
 // Backward: dx[i, target[i]] = -g (* weight), g being grad, for mean grad / the sum of the weights used; else 0.
+#include "../mutants.h"
 #include "reduce.h"
 #include "scratch.h"
 #include "strided_loop.h"
@@ -45,7 +46,7 @@ template <class T>
 T weight_sum(const Rows<T>& rows) {
   if (!rows.weight) {
     int64_t used = 0;
-    for (int64_t i = 0; i < rows.n; ++i) used += rows.target_of(i) != rows.ignore;
+    for (int64_t i = 0; i < rows.n; ++i) used += rows.target_of(i) != rows.ignore || SINTER_MUTANT(ignored_targets_counted);
     return static_cast<T>(used);
   }
   Scratch room;

@@ -1,5 +1,6 @@
 // The loop nest of an elementwise kernel: dimensions in the order of the result's memory, merged where possible.
 #pragma once
+#include "../mutants.h"
 #include "kernel.h"
 
 namespace sinter {
@@ -55,7 +56,7 @@ struct Nest {
  private:
   static int64_t stride_of(const TensorView& v, int d, int rank) {
     const int own = d - (rank - static_cast<int>(v.sizes.size()));
-    return own < 0 || v.sizes[own] == 1 ? 0 : v.strides[own];
+    return own < 0 || (v.sizes[own] == 1 && !SINTER_MUTANT(eager_broadcast_keeps_stride)) ? 0 : v.strides[own];
   }
   /// Keeps the dimensions sorted by the result's stride; equal ones stay in logical order.
   void insert(int64_t length, const int64_t* s, int n) {
@@ -71,7 +72,8 @@ struct Nest {
     int last = 0;
     for (int d = 1; d < rank; ++d) {
       bool fits = true;
-      for (int k = 0; k < n; ++k) fits &= stride[k][d] == stride[k][last] * size[last];
+      for (int k = 0; k < (SINTER_MUTANT(eager_dims_merged_by_result) ? 1 : n); ++k)
+        fits &= stride[k][d] == stride[k][last] * size[last];
       if (fits) {
         size[last] *= size[d];
         continue;

@@ -3,6 +3,7 @@
 #include <cstring>
 #include "../cpu.h"
 #include "../error.h"
+#include "../mutants.h"
 #include "isa/pointwise_run.h"
 #include "nest.h"
 #include "scratch.h"
@@ -54,7 +55,7 @@ void list_operands(Plan& plan, const KernelArgs& args) {
   if (total > kMaxPointwiseOperands) refuse(args, total);
   plan.views[0] = &args.out;
   int first_scalar = 0;
-  if (args.flags & kScalarLhs) add_scalar(plan, args, first_scalar++);
+  if ((args.flags & kScalarLhs) && !SINTER_MUTANT(eager_scalar_always_right)) add_scalar(plan, args, first_scalar++);
   for (const TensorView& v : args.in) plan.views[++plan.n_in] = &v;
   for (int i = first_scalar; i < args.n_scalars; ++i) add_scalar(plan, args, i);
 }
@@ -104,7 +105,7 @@ constexpr int64_t kStreamBytes = 16 << 20;
 
 bool may_stream(const Plan& plan, const Nest<kOperands>& nest) {
   if (nest.rank != 1 || nest.size[0] * static_cast<int64_t>(plan.size[0]) < kStreamBytes) return false;
-  if (reinterpret_cast<uintptr_t>(plan.views[0]->data) % 64 != 0) return false;
+  if (reinterpret_cast<uintptr_t>(plan.views[0]->data) % 64 != 0 && !SINTER_MUTANT(eager_streams_to_any_address)) return false;
   for (int k = 1; k <= plan.n_in; ++k)
     if (plan.views[k]->data == plan.views[0]->data) return false;
   return true;

@@ -1,6 +1,7 @@
 // Common shapes, and the strides of pointwise results.
 #include "broadcast.h"
 #include <utility>
+#include "../mutants.h"
 #include "infer.h"
 
 namespace sinter {
@@ -100,7 +101,7 @@ SizeVec broadcast_call(const OpCall& call) {
 SizeVec pointwise_strides(IntArrayRef sizes, std::span<TensorImpl* const> operands) {
   bool contiguous = true;  // broadcasting does not change the order of dimensions
   for (const TensorImpl* t : operands) contiguous &= !t || t->is_contiguous();
-  if (contiguous || sizes.size() < 2) return contiguous_strides(sizes);
+  if (contiguous || sizes.size() < 2 || SINTER_MUTANT(results_always_row_major)) return contiguous_strides(sizes);
   if (one_dense_layout(sizes, operands)) {
     for (const TensorImpl* t : operands)
       if (t) return t->strides;

@@ -1,4 +1,5 @@
 // Result types and shapes of pointwise operators, casts and fills.
+#include "../mutants.h"
 #include "broadcast.h"
 #include "infer.h"
 
@@ -114,12 +115,13 @@ TensorMeta infer_inplace(const OpCall& call, ScalarType result) {
     for (int i = 1; i < call.n_in; ++i) same &= call.in[i]->sizes == self->sizes;
     if (!same) {
       const SizeVec sizes = broadcast_call(call);
-      if (!(sizes == self->sizes))
+      if (!(sizes == self->sizes) && !SINTER_MUTANT(inplace_shape_not_checked))
         fail<ShapeError>(call, "output with shape {} doesn't match the broadcast shape {}", to_string(self->sizes),
                          to_string(sizes));
     }
   }
-  if (call.op != Op::copy_ && call.op != Op::fill_) check_inplace_dtype(call, result);
+  if (call.op != Op::copy_ && call.op != Op::fill_ && !SINTER_MUTANT(inplace_dtype_not_checked))
+    check_inplace_dtype(call, result);
   if (call.op != Op::fill_) check_inplace_overlap(call);
   return meta_of(self);
 }

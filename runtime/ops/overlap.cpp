@@ -1,4 +1,5 @@
 // Which in-place calls would read what they write, or write an element twice.
+#include "../mutants.h"
 #include "infer.h"
 
 namespace sinter {
@@ -46,13 +47,14 @@ Overlap overlap_of(const TensorImpl* a, const TensorImpl* b) {
 
 void check_inplace_overlap(const OpCall& call, bool elementwise) {
   const TensorImpl* self = call.in[0];
-  if (writes_twice(self))
+  if (writes_twice(self) && !SINTER_MUTANT(write_to_expanded_allowed))
     fail<ValueError>(call,
                      "unsupported operation: more than one element of the written-to tensor refers to a single memory "
                      "location. Please clone() the tensor before performing the operation.");
   for (int i = 1; i < call.n_in; ++i) {
     const Overlap overlap = call.in[i] ? overlap_of(self, call.in[i]) : Overlap::None;
-    if (overlap == Overlap::Partly || (overlap == Overlap::Fully && !elementwise))
+    if ((overlap == Overlap::Partly && !SINTER_MUTANT(partly_overlapping_write_allowed)) ||
+        (overlap == Overlap::Fully && !elementwise && !SINTER_MUTANT(write_over_own_source_allowed)))
       fail<ValueError>(call,
                        "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
                        "single memory location. Please clone() the tensor before performing the operation.");

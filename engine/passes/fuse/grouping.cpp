@@ -1,4 +1,5 @@
 #include <algorithm>
+#include "../../../runtime/mutants.h"
 #include "../../../runtime/stress.h"
 #include "fusion.h"
 
@@ -141,7 +142,8 @@ class Grouping {
   bool covers(const Group& g, const DimMap& map) const {
     int kept, reduced;
     coverage(g, map, kept, reduced);
-    return kept == kept_dims(g) && (reduced == 0 || reduced == static_cast<int>(g.reduced.size()));
+    return (kept == kept_dims(g) || SINTER_MUTANT(fused_without_covering)) &&
+           (reduced == 0 || reduced == static_cast<int>(g.reduced.size()));
   }
   /// In Column kernels what depends on a reduction is one value per column.
   bool after_reduction(int32_t g, ValueId v) const {
@@ -155,7 +157,8 @@ class Grouping {
     const Group& to = plan_.groups[g];
     if (static_cast<int>(to.nodes.size()) >= kMaxGroupNodes) return false;
     for (ValueId operand : n.in)  // running g before its new operands must be possible
-      if (const int32_t h = group_of_operand(operand); h >= 0 && h != g && needs(h, g)) return false;
+      if (const int32_t h = group_of_operand(operand); h >= 0 && h != g && needs(h, g) && !SINTER_MUTANT(groups_in_a_circle))
+        return false;
     if (is_reduction(n)) return fit_reduction_into(v, g, out);
     const size_t rank = n.meta.sizes.size();
     DimMap map = kNoDims;
@@ -194,7 +197,7 @@ class Grouping {
     const size_t shift = to.size() - from.size();
     for (size_t d = 0; d < from.size(); ++d) {
       if (from[d] == 1 || place[d] < 0) continue;
-      if (map[d + shift] >= 0 && map[d + shift] != place[d]) return false;
+      if (map[d + shift] >= 0 && map[d + shift] != place[d] && !SINTER_MUTANT(operand_at_another_index)) return false;
       map[d + shift] = place[d];
     }
     return true;

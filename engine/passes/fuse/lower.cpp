@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bit>
 #include "../../../runtime/kernels/reduce_order.h"
+#include "../../../runtime/mutants.h"
 
 namespace sinter::fuse {
 
@@ -128,8 +129,9 @@ class Lowering {
   int32_t operand_index(const Argument& a, const Binding& b, ScalarType t) {
     if (!b.output)
       for (size_t i = 0; i < args_.size(); ++i)
-        if (!out_.operands[i].output && out_.operands[i].base == b.base && out_.operands[i].offset == b.offset &&
-            args_[i].strides == a.strides)
+        if (!out_.operands[i].output && out_.operands[i].base == b.base &&
+            (out_.operands[i].offset == b.offset || SINTER_MUTANT(loads_shared_by_strides)) &&
+            (args_[i].strides == a.strides || SINTER_MUTANT(loads_shared_by_address)))
           return static_cast<int32_t>(i);
     args_.push_back(a);
     out_.operands.push_back(b);
@@ -236,12 +238,16 @@ class Lowering {
     int32_t lane[kLanes];
     for (int r = 0; r < row_length_; ++r) {
       lane[r] = cast(operand(v, plan_.operand_map[v], n.in[0], r), t, v);
-      if (n.op == Op::sum && is_floating(t)) lane[r] = combine(Op::add, t, scalar({-1, Scalar(0.0)}, t, v), lane[r], v);
+      if (n.op == Op::sum && is_floating(t) && !SINTER_MUTANT(short_sum_without_zero))
+        lane[r] = combine(Op::add, t, scalar({-1, Scalar(0.0)}, t, v), lane[r], v);
     }
     for (int s = kLanes / 2; s > 0; s /= 2)
       for (int l = 0; l < s && l + s < row_length_; ++l) {
         if (n.op == Op::sum) lane[l] = combine(Op::add, t, lane[l], lane[l + s], v);
-        else lane[l] = combine(n.op == Op::amax ? Op::maximum : Op::minimum, t, lane[l + s], lane[l], v);
+        else
+          lane[l] =
+              combine(n.op == Op::amax ? Op::maximum : Op::minimum, t, lane[SINTER_MUTANT(short_extreme_swapped) ? l : l + s],
+                      lane[SINTER_MUTANT(short_extreme_swapped) ? l + s : l], v);
       }
     return lane[0];
   }
@@ -259,7 +265,8 @@ class Lowering {
     int32_t in[8];
     int count = 0;
     size_t next_scalar = 0;
-    if (n.flags & kScalarLhs) in[count++] = scalar(n.scalars[next_scalar++], compute, v);
+    if ((n.flags & kScalarLhs) && !SINTER_MUTANT(kernel_scalar_always_right))
+      in[count++] = scalar(n.scalars[next_scalar++], compute, v);
     for (size_t i = 0; i < n.in.size(); ++i) {
       const ScalarType want = n.op == Op::where && i == 0 ? ScalarType::Bool : compute;
       in[count++] = cast(operand(v, map, n.in[i], r), want, v);
@@ -275,7 +282,9 @@ class Lowering {
 
   bool mergeable(int a, int b) const {
     if ((iota_dims_ >> a & 1) || (iota_dims_ >> b & 1)) return false;
-    return std::all_of(args_.begin(), args_.end(), [&](const Argument& x) { return x.strides[a] == x.strides[b] * sizes_[b]; });
+    return std::all_of(args_.begin(), args_.end(), [&](const Argument& x) {
+      return x.strides[a] == x.strides[b] * sizes_[b] || SINTER_MUTANT(dims_joined_for_all);
+    });
   }
 
   /// Joins neighbours that every argument walks as one; the joined dimension is the inner one.
@@ -319,7 +328,7 @@ class Lowering {
     std::stable_sort(kept.begin(), kept.end(), [&](int a, int b) { return order.strides[a] > order.strides[b]; });
     collapse(kept);
     collapse(reduced);
-    if (reduced.size() > 1) return false;
+    if (reduced.size() > 1 && !SINTER_MUTANT(split_reduction_fused)) return false;
     std::vector<int> dims = kept;
     if (mode == LoopMode::Row) dims.push_back(reduced[0]);
     if (mode == LoopMode::Column) dims.insert(dims.end() - 1, reduced[0]);

@@ -1,3 +1,4 @@
+#include "../../../runtime/mutants.h"
 #include "../../graph/geometry.h"
 #include "fusion.h"
 
@@ -20,7 +21,7 @@ bool fusible_reduction(const Graph& graph, const GraphNode& n) {
     runs += reduced && !in_run;
     in_run = reduced;
   }
-  return runs == 1;
+  return runs == 1 || SINTER_MUTANT(split_reduction_fused);
 }
 
 bool is_counting(const GraphNode& n) {
@@ -103,7 +104,7 @@ bool base_place(const Graph& graph, ValueId operand, const DimMap& place, DimMap
   const TensorMeta &view = graph[operand].meta, &below = graph[graph[operand].in[0]].meta;
   if (below.sizes.size() > kMaxFusedRank) return false;
   DimMap to_base = kNoDims;
-  if (!view_dims(view, below, to_base.data())) return false;
+  if (!view_dims(view, below, to_base.data()) && !SINTER_MUTANT(view_followed_by_index)) return false;
   base = kNoDims;
   for (size_t d = 0; d < view.sizes.size(); ++d)
     if (to_base[d] >= 0) base[to_base[d]] = place[d];

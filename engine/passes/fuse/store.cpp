@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <queue>
+#include "../../../runtime/mutants.h"
 #include "../../../runtime/stress.h"
 #include "fusion.h"
 
@@ -43,7 +44,8 @@ class StoreDecision {
       const ValueId base = base_of(graph_, operand);
       if (plan_.group_of[base] < 0 || plan_.group_of[base] == g) continue;
       DimMap place = kNoDims, unused;
-      if (plan_.groups[g].eager || !base_place(graph_, operand, place, unused)) must_[base] = true;
+      if ((plan_.groups[g].eager && !SINTER_MUTANT(eager_operand_not_stored)) || !base_place(graph_, operand, place, unused))
+        must_[base] = true;
       crosses_[base] = true;
       const GraphNode& user = graph_[c];
       const int64_t user_numel = is_reduction(user) ? graph_[user.in[0]].numel() : user.numel();
@@ -98,7 +100,7 @@ void order_groups(const Graph& graph, Plan& plan) {
         if (h < 0 || h == static_cast<int32_t>(g) || seen[h] == static_cast<int32_t>(g)) continue;
         seen[h] = static_cast<int32_t>(g);
         users[h].push_back(static_cast<int32_t>(g));
-        ++waits[g];
+        waits[g] += !SINTER_MUTANT(kernels_in_any_order);
       }
   }
   // The group whose last event is earliest goes first: reads of an input then tend to precede its update.

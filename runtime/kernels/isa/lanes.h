@@ -7,6 +7,7 @@
 #include <immintrin.h>
 #include <cstdint>
 #include <utility>
+#include "../../mutants.h"
 #include "../reduce_order.h"
 
 namespace sinter::SINTER_LEVEL::lanes {
@@ -194,7 +195,8 @@ struct Lanes {
       const int n = count - j * kW;
       if (n <= 0) break;
       const Vec<T> next = Step::combine(acc[j], values(j * kW, n < kW ? n : kW));
-      acc[j] = first_lanes<T>(n, std::make_integer_sequence<int, kW>{}) ? next : acc[j];
+      acc[j] =
+          first_lanes<T>(SINTER_MUTANT(eager_reduction_tail) ? kW : n, std::make_integer_sequence<int, kW>{}) ? next : acc[j];
     }
   }
   /// The tree: lane l takes lane l + s for s = 8, 4, 2, 1.
@@ -233,7 +235,7 @@ template <class T, class Step, class F, class... Ptr>
   Lanes<T, Step> acc0, acc1;
   acc0.reset();
   acc1.reset();
-  const bool two = Step::kTwoLevels && n > kReduceLanes * block;
+  const bool two = Step::kTwoLevels && n > kReduceLanes * block && !SINTER_MUTANT(eager_sums_in_one_level);
   int64_t i = 0;
   for (int64_t g = 0; g < groups;) {
     const int64_t end = groups - g > block ? g + block : groups;

@@ -1,0 +1,82 @@
+// Budgets that close a region and limits that send the rest of one to eager: nothing is lost, and they take effect.
+// The environment is read once at start, so small limits are tested in processes of their own.
+#include <cstdlib>
+#include <filesystem>
+#include "runtime/env.h"
+#include "runtime/log.h"
+#include "support.h"
+
+using namespace sinter;
+using namespace sinter::test;
+
+namespace {
+
+/// Runs a hidden test case of this program with one more environment variable.
+bool passes_with(const std::string& variable, const std::string& tag) {
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+  return std::system((variable + " " + self + " '" + tag + "' > /dev/null 2>&1").c_str()) == 0;
+}
+
+/// A function that takes another path for every number of turns.
+Tensor turns(const Tensor& x, int n) {
+  Tensor r = x;
+  for (int i = 0; i < n; ++i) r = r.sin();
+  return r + 1;
+}
+
+std::vector<std::string> breaks_of(const Explanation& e) {
+  std::vector<std::string> names;
+  for (const RegionExplanation& r : e.regions) names.push_back(r.break_name);
+  return names;
+}
+
+}  // namespace
+
+TEST_CASE("bytes allocated while a region is open close it") {
+  // 80 tensors of 2 MiB made by the caller's code: what a region holds on to must not pile up.
+  const auto f = [](const Tensor& x) {
+    Tensor r = x;
+    for (int i = 0; i < 80; ++i) r = r + empty({1 << 19}).select(0, 0) * 0;
+    return r;
+  };
+  auto g = compile(f);
+  const Tensor x = ones({3});
+  for (int i = 0; i < 3; ++i) {
+    const auto names = breaks_of(explain(g)(x));
+    REQUIRE(std::count(names.begin(), names.end(), "budget_bytes") >= 1);
+    REQUIRE(same_bits(g(x), x));
+  }
+}
+
+TEST_CASE("a region of more operators than the budget is closed") { REQUIRE(passes_with("SINTER_REGION_OPS=10", "[ops-child]")); }
+TEST_CASE("child: 10 operators a region", "[.][ops-child]") {
+  auto g = compile([](const Tensor& x) { return turns(x, 25); });
+  const Tensor x = randn({4});
+  for (int i = 0; i < 3; ++i) {
+    REQUIRE(breaks_of(explain(g)(x)) == std::vector<std::string>{"budget_ops", "budget_ops", "frame_end"});
+    REQUIRE(same_bits(g(x), turns(x, 25)));
+  }
+}
+
+TEST_CASE("the limit of variants in the process") {
+  REQUIRE(passes_with("SINTER_ACCUMULATED_RECOMPILE_LIMIT=5", "[accumulated-child]"));
+}
+TEST_CASE("child: 5 variants in the process", "[.][accumulated-child]") {
+  const Tensor x = randn({4});
+  const auto path = [](const Tensor& t, double k, int n) { return turns(t * k, n); };
+  auto a = compile(path), b = compile(path);
+  for (int n = 0; n < 4; ++n)
+    for (int i = 0; i < 3; ++i) {
+      REQUIRE(same_bits(a(x, 2.0, n), path(x, 2.0, n)));
+      REQUIRE(same_bits(b(x, 3.0, n), path(x, 3.0, n)));
+    }
+  REQUIRE(a.stats().eager_fallbacks + b.stats().eager_fallbacks > 0);
+}
+
+TEST_CASE("the limit of recorded events") { REQUIRE(passes_with("SINTER_NODE_LIMIT=100", "[nodes-child]")); }
+TEST_CASE("child: 100 events a function", "[.][nodes-child]") {
+  auto g = compile(turns);
+  const Tensor x = randn({4});
+  for (int n : {120, 5, 120, 7}) REQUIRE(same_bits(g(x, n), turns(x, n)));
+  REQUIRE(g.stats().eager_fallbacks > 0);
+}
