@@ -11,8 +11,14 @@ bool membarrier(int command) { return syscall(SYS_membarrier, command, 0, 0) == 
 }  // namespace
 
 bool process_wide_barrier_works() {
-  static const bool works = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
-  return works;
+  // No static of the function's own: a thread that makes one during a fork() would lock it for ever in the child.
+  enum : int { kUnknown, kWorks, kMissing };
+  static constinit std::atomic<int> state{kUnknown};
+  if (state.load(std::memory_order_relaxed) == kUnknown) {
+    const bool works = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+    state.store(works ? kWorks : kMissing, std::memory_order_relaxed);
+  }
+  return state.load(std::memory_order_relaxed) == kWorks;
 }
 
 void process_wide_barrier() {

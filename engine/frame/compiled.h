@@ -33,8 +33,9 @@ concept HasForward = requires(F f) {
 }  // namespace detail
 
 /// A callable that runs `f` inside a frame. Copies share what was compiled; calls from several threads are independent.
-/// Calls throw what f throws, at the place where eager would, plus OutOfMemoryError, and the CompileError family under
-/// fullgraph, fail_on_recompile and SINTER_FAIL_ON_RECOMPILE_LIMIT.
+/// Calls throw what f throws, at the place where eager would, plus OutOfMemoryError (also in place of what f throws, when memory
+/// runs out for the operators before that), and the CompileError family under fullgraph, fail_on_recompile and
+/// SINTER_FAIL_ON_RECOMPILE_LIMIT.
 template <class F>
 class Compiled {
  public:

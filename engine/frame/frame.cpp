@@ -160,20 +160,15 @@ FrameScope::FrameScope(const CompiledHandle& handle, TensorImpl* const* argument
 }
 
 FrameScope::~FrameScope() {
-  if (context_ != nullptr) abandon();  // only when finish threw or was not reached
+  try {
+    abandon();  // only when finish was not reached
+  } catch (const std::exception&) {}
 }
 
 void FrameScope::finish() { std::exchange(context_, nullptr)->finish(Break::frame_end, {}); }
 
-void FrameScope::abandon() noexcept {
-  if (context_ == nullptr) return;
-  try {
-    std::exchange(context_, nullptr)->finish(Break::exception, {});
-  } catch (const std::exception& e) {
-    try {
-      warn(fmt::format("while an exception was passing through a compiled call, its region failed too: {}", e.what()));
-    } catch (const std::exception&) {}  // no memory for the text
-  }
+void FrameScope::abandon() {
+  if (context_ != nullptr) std::exchange(context_, nullptr)->finish(Break::exception, {});
 }
 
 // -- free functions

@@ -34,8 +34,10 @@ class FrameScope {
   FrameScope(const FrameScope&) = delete;
   FrameScope& operator=(const FrameScope&) = delete;
   bool is_open() const { return context_ != nullptr; }
-  void finish();            // the function returned
-  void abandon() noexcept;  // it threw
+  void finish();  // the function returned
+  /// It threw. Writes that came before are applied; @throws, in place of what it threw, when they cannot be: then eager would
+  /// have thrown before.
+  void abandon();
 
  private:
   Context* context_ = nullptr;

@@ -135,8 +135,6 @@ class Planner {
     const auto& operands = step.lowered.operands;
     size_t out = 0;
     while (!operands[out].output || operands[out].base != value) ++out;
-    for (size_t d = 0; d < spec.sizes.size(); ++d)  // an expanded input, filled: a later row would read what an earlier wrote
-      if (spec.sizes[d] != 1 && spec.operands[out].strides[d] == 0) return false;
     for (size_t i = 0; i < operands.size(); ++i) {
       if (operands[i].output || operands[i].base != old) continue;
       if (operands[i].offset != operands[out].offset) return false;

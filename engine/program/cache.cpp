@@ -10,7 +10,9 @@ std::atomic<uint64_t> program_clock{1};
 
 namespace {
 constexpr size_t kMaxPrograms = 4096;  // keys remembered, of dead programs too
-[[maybe_unused]] const bool watched = at_fork::watch(at_fork::Rank::programs, [] { return &ProgramCache::get().fork_lock(); });
+[[maybe_unused]] const bool watched = at_fork::watch(
+    at_fork::Rank::programs, [] { ProgramCache::get().fork_lock().lock(); }, [] { ProgramCache::get().fork_lock().unlock(); },
+    [] { ProgramCache::get().forget_other_threads(); });
 }  // namespace
 
 ProgramCache& ProgramCache::get() {
@@ -105,6 +107,12 @@ bool ProgramCache::evict_one() {
   ++evicted_;
   drop_unused();
   return true;
+}
+
+void ProgramCache::forget_other_threads() {
+  std::erase_if(programs_, [](const auto& e) { return e.second.compiling; });
+  // Those that waited are gone too, which the condition variable cannot know.
+  new (&compiled_) std::condition_variable;
 }
 
 void ProgramCache::clear() {

@@ -25,6 +25,8 @@ class ProgramCache {
   bool evict_one();
   void clear();
   ProgramCacheStats stats();
+  /// In a fork's child: nobody compiles any more. The lock is held.
+  void forget_other_threads();
   std::mutex& fork_lock() { return mutex_; }
 
  private:
