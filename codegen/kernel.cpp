@@ -171,6 +171,11 @@ std::shared_ptr<const Kernel> get_kernel(const LoopSpec& spec, NoKernel* why) {
   return kernel;
 }
 
+void forget_dead_kernels() {
+  const std::lock_guard lock(cache_mutex);
+  drop_dead(cache());
+}
+
 CodeStats code_stats() {
   const std::lock_guard lock(cache_mutex);
   const Cache& c = cache();

@@ -55,5 +55,7 @@ struct CodeStats {
   size_t kernels, code_bytes, compiled, cache_hits;
 };
 CodeStats code_stats();
+/// Drops what the cache remembers of kernels that are gone.
+void forget_dead_kernels();
 
 }  // namespace sinter::codegen

@@ -8,7 +8,7 @@ namespace sinter {
 namespace ambient {
 inline constexpr uint32_t kGradMode = 1, kInferenceMode = 2, kDefaultDouble = 4, kDeterministic = 8;
 inline constexpr int kOptionsShift = 8;  // 8 bits of compile() options (fullgraph, ...)
-inline constexpr int kMxcsrShift = 16;   // 16 bits: MXCSR as it was when the frame opened
+inline constexpr int kMxcsrShift = 16;   // 16 bits in the key of an event: see engine/frame/cpu_mode.h
 /// Grad mode is on by default, as in PyTorch.
 extern constinit thread_local uint32_t word __attribute__((tls_model("initial-exec")));
 }  // namespace ambient

@@ -70,7 +70,9 @@ template <int n>
 inline Tensor short_replay(Context* f, Op op, TensorImpl* const* in, uint64_t attr, Loc loc, uint8_t flags) {
   const Context::Inside inside(*f);
   Event* e = f->cursor;
-  const uint64_t differ = (e->key ^ event_key::make(op, flags, n, ambient::word)) & ~forgotten_key();
+  const uint64_t differ = (e->key ^ event_key::make(op, flags, n, f->ambient_bits())) & ~forgotten_key();
+  if (f->mode.changed()) [[unlikely]]
+    return {};
   if (differ == 0 && (e->attr == attr || SINTER_MUTANT(fast_match_without_attr)) && same_operands<n>(f, e, in)) [[likely]]
     return f->hand_out(e);
   if ((differ & ~event_key::kEventBits) != 0 || (e->attr != attr && !SINTER_MUTANT(fast_match_without_attr))) return {};
@@ -119,12 +121,12 @@ Tensor call1s(Op op, const Tensor& a, Scalar s, uint64_t attr, Loc loc, uint8_t 
   {
     const Context::Inside inside(*f);
     Event* e = f->cursor;
-    const uint64_t key = event_key::make(op, flags, 1, ambient::word) | event_key::scalar_code(s.type())
-                                                                            << event_key::kScalarShift;
+    const uint64_t key = event_key::make(op, flags, 1, f->ambient_bits()) | event_key::scalar_code(s.type())
+                                                                                << event_key::kScalarShift;
     const uint64_t differ = (e->key ^ key) & ~forgotten_key();
     if ((differ & ~event_key::kTracked) == 0 && e->attr == attr &&
         (f->slots[e->in[0]] == a.impl() || SINTER_MUTANT(fast_scalar_call_without_operand)) &&
-        e->first_scalar < f->scalar_capacity()) [[likely]] {
+        e->first_scalar < f->scalar_capacity() && !f->mode.changed()) [[likely]] {
       if (!SINTER_MUTANT(fast_scalars_not_updated)) f->scalars[e->first_scalar] = s;
       return differ == 0 ? f->hand_out(e) : memory_gate([&] { return f->hand_out_tracked(e, c); });
     }

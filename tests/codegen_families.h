@@ -13,8 +13,7 @@ struct Family {
 
 inline const char* type_name(ScalarType t) { return t == kBool ? "bool" : t == kLong ? "i64" : t == kFloat ? "f32" : "f64"; }
 
-inline std::vector<Family> pointwise_families() {
-  std::vector<Family> all;
+inline void add_typed_pointwise(std::vector<Family>& all) {
   const auto add = [&](const std::string& name, auto make) { all.push_back({name, make}); };
   for (ScalarType t : {kBool, kLong, kFloat, kDouble}) {
     const std::string type = std::string(" ") + type_name(t);
@@ -50,6 +49,12 @@ inline std::vector<Family> pointwise_families() {
           return b.spec;
         });
   }
+}
+
+inline std::vector<Family> pointwise_families() {
+  std::vector<Family> all;
+  const auto add = [&](const std::string& name, auto make) { all.push_back({name, make}); };
+  add_typed_pointwise(all);
   for (Op op : {Op::sin, Op::exp, Op::tanh, Op::log, Op::gelu, Op::sqrt, Op::sigmoid, Op::erf})
     for (ScalarType t : {kFloat, kDouble})
       if (can_emit(op, t))
@@ -89,8 +94,7 @@ inline std::vector<Family> pointwise_families() {
   return all;
 }
 
-inline std::vector<Family> reduction_families() {
-  std::vector<Family> all;
+inline void add_single_reductions(std::vector<Family>& all) {
   const auto add = [&](const std::string& name, auto make) { all.push_back({name, make}); };
   for (ScalarType t : {kLong, kFloat, kDouble})
     for (ReduceKind kind : {ReduceKind::Sum, ReduceKind::Max, ReduceKind::Min}) {
@@ -116,6 +120,12 @@ inline std::vector<Family> reduction_families() {
         return b.spec;
       });
     }
+}
+
+inline std::vector<Family> reduction_families() {
+  std::vector<Family> all;
+  const auto add = [&](const std::string& name, auto make) { all.push_back({name, make}); };
+  add_single_reductions(all);
   for (ScalarType t : {kFloat, kDouble}) {
     add(std::string("softmax ") + type_name(t), [t](int64_t n) {
       SpecBuilder b(LoopMode::Row, {3, n});

@@ -54,6 +54,20 @@ TEST_CASE("random kernels stay inside their operands") {
     require_inside(RandomSpec(seed).spec(), {}, seed, placements(7), "seed " + std::to_string(seed));
 }
 
+TEST_CASE("kernels with randomly chosen registers, lanes and unrolling stay inside their operands") {
+  const StressedKernels stressed;
+  for (const auto& families : {pointwise_families(), reduction_families(), strided_families()})
+    for (const Family& f : families)
+      for (int64_t n : {1, 3, 15, 16, 17, 33, 47, 49, 65, 143}) {
+        stressed.next();
+        require_inside(f.make(n), f.shared, static_cast<uint64_t>(n) + 1, placements(15), f.name);
+      }
+  for (uint64_t seed = 6000; seed < 6400; ++seed) {
+    stressed.next();
+    require_inside(RandomSpec(seed).spec(), {}, seed, placements(15), "seed " + std::to_string(seed));
+  }
+}
+
 TEST_CASE("the caller's rounding mode and flush-to-zero are there again afterwards") {
   for (uint32_t mxcsr : {0x1f80u, 0x3f80u, 0x5f80u, 0x7f80u, 0x9f80u, 0x1fc0u, 0xffc0u})
     for (const Family& f : pointwise_families()) {

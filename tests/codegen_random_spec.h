@@ -1,11 +1,28 @@
 // Random kernels for the tests of generated code.
 #pragma once
 #include "codegen_reference.h"
+#include "runtime/stress.h"
 
 namespace sinter::codegen::reference {
 
 inline constexpr ScalarType kTypes[] = {kBool, kLong, kFloat, kDouble};
 inline constexpr ScalarType kNumbers[] = {kLong, kFloat, kDouble};
+
+/// Emitter choices drawn at random, others after each next(); as they were at the end.
+class StressedKernels {
+ public:
+  StressedKernels() { next(); }
+  ~StressedKernels() { set_stress(before_); }
+  void next() const {
+    Stress s = before_;
+    s.kernel_seed = ++seed_;
+    set_stress(s);
+  }
+
+ private:
+  Stress before_ = stress();
+  mutable uint64_t seed_ = 100;
+};
 
 /// A random kernel: values of every type, random strides, reductions and what follows them.
 class RandomSpec {

@@ -88,15 +88,25 @@ std::string check_next_calls(World& w, const std::string& expected, const std::s
   return {};
 }
 
+/// Eager's answer, found without filling this thread's caches: in the trial each object is a real allocation.
+std::string expect_elsewhere(World& w) {
+  std::string answer;
+  std::thread([&] {
+    answer = w.expect();
+    w.results.clear();
+  }).join();
+  return answer;
+}
+
 void run_trial(const Scenario& s, Fault f, Trial& t) {
   World w;
   s.make(w);
-  const std::string expected_first = w.expect();
+  const std::string expected_first = expect_elsewhere(w);
   for (w.phase = 0; w.phase < s.phases - 1; ++w.phase) {
     w.restore();
     w.compiled();
   }
-  const std::string expected = w.expect();
+  const std::string expected = expect_elsewhere(w);
   w.restore();
   faulty_call(w, f, t);
   if (!t.problem.empty()) return;

@@ -1,4 +1,7 @@
 // What the fuzzers found, each by name.
+#include "engine/graph/build.h"
+#include "engine/passes/passes.h"
+#include "region_tape.h"
 #include "runtime/random.h"
 #include "support.h"
 
@@ -71,4 +74,21 @@ TEST_CASE("gradients that do not fit are refused by the backward operators thems
   REQUIRE_THROWS_AS(backward(Op::nll_loss_backward, {ones({}, kDouble), x, target}, loss_attr(1, -100), {}), ShapeError);
   REQUIRE_NOTHROW(backward(Op::embedding_dense_backward, {x, target}, 0, {5}));
   REQUIRE_THROWS_AS(backward(Op::embedding_dense_backward, {ones({4, 3}, kBool), target}, 0, {5}), DtypeError);
+}
+
+TEST_CASE("outputs settled before a copy goes keep their bytes in another shape") {  // the copy read [17, 1] as [17]
+  Tape t;
+  const int x = t.input({17}, kLong);
+  const int column = t.call(Op::unsqueeze, {x}, 1);
+  t.call(Op::copy_, {column, column});
+  Graph g;
+  REQUIRE(build_graph(t.region, g));
+  settle_outputs(g);
+  simplify(g);
+  settle_outputs(g);
+  g.verify();
+  for (const GraphOutput& out : g.outputs) {
+    const GraphNode& n = g[out.value];
+    if (!n.is_input()) REQUIRE(n.meta.sizes == g[n.in[0]].meta.sizes);
+  }
 }

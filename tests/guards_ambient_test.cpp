@@ -82,6 +82,8 @@ TEST_CASE("G52 environment: read once, later changes have no effect") {
 
 namespace {
 constexpr unsigned kMxcsrDefault = 0x1f80, kFtz = 0x8000, kDaz = 0x40, kControl = 0xffc0;
+constexpr unsigned kUsualTraps = 0x0680;  // invalid, division by zero, overflow
+constexpr unsigned kOtherTraps = 0x0900;  // denormal operand, underflow
 constexpr unsigned kDown = 1 << 13, kUp = 2 << 13, kZero = 3 << 13;
 
 /// Small numbers whose products are subnormal, and ordinary ones.
@@ -99,6 +101,26 @@ TEST_CASE("G53 rounding mode, flush to zero, denormals are zero: results as eage
   _mm_setcsr(kMxcsrDefault);
 }
 
+TEST_CASE("G53 the mode changed inside the function, between operators") {
+  static unsigned inner = 0;
+  static bool back = true;
+  const auto f = [](Tensors& v) {
+    const Tensor before = v[0] * 1e-10 + v[1] / 3;
+    _mm_setcsr(kMxcsrDefault | inner);
+    const Tensor under = v[0] * 1e-10 + (v[1] / 3).exp();
+    if (back) _mm_setcsr(kMxcsrDefault);
+    return tensors(before, under, v[1] / 3 + v[0] * 1e-10);
+  };
+  std::vector<State> states;
+  for (const unsigned extra : {0u, kDown, kUp, kZero, kFtz, kDaz, kFtz | kDaz | kUp})
+    states.push_back({with_mxcsr(0).make, [extra] { _mm_setcsr(kMxcsrDefault), inner = extra; }});
+  for (const bool b : {true, false}) {
+    back = b;
+    check_pairs({.f = f, .states = states, .observe = mxcsr});
+  }
+  _mm_setcsr(kMxcsrDefault);
+}
+
 TEST_CASE("G53 sticky exception flags have no effect") {
   const auto set = [](unsigned flags) { return State{ARGS(m({m.n, 7})), [flags] { _mm_setcsr(kMxcsrDefault | flags); }}; };
   check_row({.f = GIVES(v[0].exp(), v[0].sum(0)), .states = {set(0), set(0x3f)}, .hit = true});
@@ -106,12 +128,12 @@ TEST_CASE("G53 sticky exception flags have no effect") {
 }
 
 TEST_CASE("G53 unmasked floating-point exceptions: a fault exactly where eager has one") {
-  const auto ends = [](bool compiled, const std::function<Tensor(const Tensor&)>& f, double value, int64_t n) {
+  const auto ends = [](bool compiled, const std::function<Tensor(const Tensor&)>& f, double value, int64_t n, unsigned trapped) {
     return signal_of_child([&] {
       auto g = compile(f);
       const Tensor fine = full({n}, 0.5), x = full({n}, value);
       for (int i = 0; i < 2; ++i) compiled ? g(fine) : f(fine);
-      _mm_setcsr(kMxcsrDefault & ~0x0680u);  // invalid, division by zero and overflow trap
+      _mm_setcsr(kMxcsrDefault & ~trapped);
       Tensor r = compiled ? g(x) : f(x);
       _mm_setcsr(kMxcsrDefault);
     });
@@ -121,12 +143,14 @@ TEST_CASE("G53 unmasked floating-point exceptions: a fault exactly where eager h
                                              grow = [](const Tensor&x) { return x * 1e38 * x; };
   for (const auto& f : {divide, many, grow})
     for (const double value : {0.5, 0.0, 1e3, -2.0})
-      for (const int64_t n : {37, 64}) {  // 37: the unused lanes of the last vector may fault, in eager too
-        INFO("value " << value << ", " << n << " elements");
-        REQUIRE(ends(true, f, value, n) == ends(false, f, value, n));
-      }
-  REQUIRE(ends(false, divide, 0.0, 64) == SIGFPE);
-  REQUIRE(ends(false, divide, 0.5, 64) == 0);
+      for (const int64_t n : {37, 64})  // 37: the unused lanes of the last vector may fault, in eager too
+        for (const unsigned trapped : {kUsualTraps, kOtherTraps}) {
+          INFO("value " << value << ", " << n << " elements");
+          REQUIRE(ends(true, f, value, n, trapped) == ends(false, f, value, n, trapped));
+        }
+  REQUIRE(ends(false, divide, 0.0, 64, kUsualTraps) == SIGFPE);
+  REQUIRE(ends(false, divide, 0.5, 64, kUsualTraps) == 0);
+  REQUIRE(ends(false, divide, 0.5, 64, kOtherTraps) == 0);
 }
 
 namespace {

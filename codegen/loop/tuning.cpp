@@ -6,6 +6,7 @@ namespace sinter::codegen {
 namespace {
 
 constexpr int kFewestVectors = 8;  // what the widest instruction and the end of a reduction need
+constexpr int kFewestMasks = 3;    // two operands that live on, and the result
 
 /// The same spec gets the same choices, so that a kernel can be made again.
 uint64_t spec_seed(const LoopSpec& spec) {
@@ -23,9 +24,9 @@ Tuning tuning_of(const LoopSpec& spec, Isa isa) {
   const uint64_t seed = spec_seed(spec);
   const auto pick = [&](uint64_t what, int n) { return static_cast<int>(stress_draw(seed, what) % static_cast<uint64_t>(n)); };
   if (pick(0, 4)) t.vectors = kFewestVectors + pick(1, 4);
-  if (pick(2, 4)) t.masks = 2 + pick(3, 3);
+  if (pick(2, 4)) t.masks = kFewestMasks + pick(3, 3);
   t.pointers = pick(4, 12);
-  t.unroll = pick(5, 5);
+  if (pick(5, 4)) t.unroll = 1 << pick(8, 4);
   t.recompute_limit = pick(6, 24);
   t.narrow = pick(7, 3) == 0;
   return t;

@@ -113,9 +113,10 @@ void retain_grad(const Tensor& t) {
   if (!t.defined() || !requires_grad(t.impl())) raise<AutogradError>("can't retain_grad on Tensor that has requires_grad=False");
   const Edge edge = gradient_edge(t.impl());
   if (edge.is_leaf()) return;
+  NodeExtra& of_node = edge.node()->need_extra();
   auto& mine = need_meta(t.impl()).need_extra().retained;
   if (!mine) mine = std::make_shared<Tensor>();
-  edge.node()->need_extra().retained = mine;
+  of_node.retained = mine;
 }
 
 bool retains_grad(const Tensor& t) {

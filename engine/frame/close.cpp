@@ -125,6 +125,8 @@ void RegionRunner::interpret_events() {
 }
 
 void RegionRunner::run(const ProgramEntry& entry, const Program& program) {
+  const uint64_t now = program_clock.load(std::memory_order_relaxed);
+  if (program.use.last.load(std::memory_order_relaxed) != now) program.use.last.store(now, std::memory_order_relaxed);
   constexpr size_t kFew = 64;
   void* few_inputs[kFew];
   Storage* few_outputs[kFew];
@@ -323,6 +325,7 @@ inline void Context::choose_verification(bool closed) try {
 /// The region's effects: its program found or compiled, and run.
 void Context::execute(RegionRunner& runner, Leaf& leaf, Break reason, bool made, CloseRecord& record) {
   if (!runner.is_dead()) runner.check_inputs_unwritten();
+  const UnderMode of_region(CpuMode::of_key(leaf.end->key));
   for (;;) {
     const ProgramEntry* entry = find_program(runner, leaf, reason, made, record.compiled_now);
     record.interpreted = entry == nullptr || entry->interpreted.load(std::memory_order_relaxed);
@@ -438,8 +441,7 @@ bool Context::open() {
   if (!tries_) return false;
   serial_ = next_serial();
   graves.open();
-  mxcsr_ = __builtin_ia32_stmxcsr();
-  ambient::word = (ambient::word & 0xffff) | (mxcsr_ & 0xffc0) << ambient::kMxcsrShift;
+  mode.note();
   bytes_at_open_ = thread_allocated_bytes();
   if (entry_hint_ != nullptr) cursor = entry_hint_;
   choose_verification(false);
@@ -474,7 +476,6 @@ void Context::end_frame() noexcept {
   if (last != nullptr) fail_region();  // there was no memory for its close
   if (last != nullptr || eager_until_break_) reset_region(nullptr);
   eager_until_break_ = false;
-  ambient::word &= 0xffff;
   is_open_ = false;
   if (is_stale()) free_pooled();  // reset, or the Compiled has gone, while the frame was open
 }

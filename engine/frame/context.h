@@ -9,6 +9,7 @@
 #include "../program/program_slot.h"
 #include "../tensor.h"
 #include "compiled_state.h"
+#include "cpu_mode.h"
 #include "graves.h"
 #include "safepoint.h"
 
@@ -86,6 +87,9 @@ class Context final : public FrameBase {
   int32_t n_pooled = 0;
   Scalar* scalars = nullptr;  // value scalars of the open region
   Event* last = nullptr;      // last event of the open region, null when it is empty
+  CpuMode mode;               // of the open region
+  /// The thread's state that is part of every event.
+  uint32_t ambient_bits() const { return ambient::word | mode.bits(); }
 
   /// The event at the cursor matched a plain call: its result.
   Tensor hand_out(Event* e) {
@@ -283,7 +287,6 @@ class Context final : public FrameBase {
   Event* entry_hint_ = nullptr;
   int64_t bytes_at_open_ = 0;
   uint32_t serial_ = 0;
-  uint32_t mxcsr_ = 0x1f80;                               // of the owner, when the frame opened
   std::vector<CloseRecord>* listener_at_open_ = nullptr;  // explain() of the owner
   Leaf* visited_leaf_ = nullptr;                          // closed by a visitor; results are still to be given away
   bool is_open_ = false;

@@ -55,7 +55,7 @@ void interpret(Event* const* path, size_t n, TensorImpl* const* slots, const Sca
     c.ints = ints;
     c.n_scalars = static_cast<uint8_t>(info.n_scalars);
     for (int i = 0; i < info.n_scalars; ++i) c.scalars[i] = scalars[info.first_scalar + i];
-    if (!SINTER_MUTANT(interpreter_ignores_ambient)) ambient::word = static_cast<uint32_t>(e.key >> 32);
+    if (!SINTER_MUTANT(interpreter_ignores_ambient)) ambient::word = static_cast<uint16_t>(e.key >> 32);
     run_eager_into(c, slots[e.out]);
   }
 }

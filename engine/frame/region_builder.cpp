@@ -1,5 +1,6 @@
 #include "region_builder.h"
 #include <chrono>
+#include "../../codegen/kernel.h"
 #include "../../runtime/env.h"
 #include "../../runtime/log.h"
 #include "../../runtime/mutants.h"
@@ -144,7 +145,9 @@ const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vect
   for (size_t i = 0; i < leaf.roots.size(); ++i)
     if (made->live[i / 64] >> (i % 64) & 1) made->live_roots.push_back(static_cast<int32_t>(i));
   const Region region = context.region_of(leaf, made->live);
-  const std::shared_ptr<const Program> program = compile_region(region);
+  bool for_now = false;
+  const std::shared_ptr<const Program> program = compile_region(region, &for_now);
+  if (for_now && codegen::jit_available()) return nullptr;  // interpreted this time
   made->interpreted = program == nullptr;
   if (program) made->program.set(program);
   leaf.compile_us.store(leaf.compile_us.load() + us_since(start));

@@ -81,14 +81,16 @@ void BoundStorages::grow() {
 
 void Context::bind(TensorImpl* t, int32_t slot) {
   BoundStorages::Entry* same = bound_.find(t->storage);
-  if (t->has(head::kPooled)) foreign_inputs_.push_back(Tensor::share(t));
   bind_to(t, slot, same);
 }
 
 inline void Context::bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* same) {
   Storage* s = t->storage;
-  if (!t->has(head::kBound) && !SINTER_MUTANT(inputs_not_marked_bound)) [[unlikely]]
-    t->set(head::kBound, true);
+  const uint64_t h = t->head.load(std::memory_order_relaxed);
+  if ((h & (head::kBound | head::kPooled)) != head::kBound) [[unlikely]] {
+    if (h & head::kPooled) foreign_inputs_.push_back(Tensor::share(t));  // its pool must not take it back
+    if (!SINTER_MUTANT(inputs_not_marked_bound)) t->set(head::kBound, true);
+  }
   slots[slot] = t;
   bound_impls_.push_back(t);
   if ((same != nullptr || s->has(Storage::kBorrowed)) && !SINTER_MUTANT(aliases_not_noted)) [[unlikely]]
@@ -204,6 +206,11 @@ Tensor Context::call_inside(const OpCall& c) {
     const HiddenFrame hidden;  // nothing below may look at the frame: composites would come back here
     return eager_call(c);
   }
+  // A program runs under one floating-point mode: operators under another one belong to the next region.
+  if (mode.changed()) [[unlikely]] {
+    close_region(Break::cpu_mode, c.loc);
+    mode.note();
+  }
   // Before anything is matched or recorded: it may throw, or copy the operand (an event of its own).
   if (is_inplace(c)) {
     if (grad_mode() && !SINTER_MUTANT(frame_inplace_not_checked)) check_inplace(c);
@@ -217,7 +224,7 @@ Tensor Context::call_inside(const OpCall& c) {
     if (i < c.n_in && c.in[i] != nullptr) (void)c.in[i]->storage->bytes(c.loc);  // throws for a value that cannot be had
     if (!SINTER_MUTANT(frame_values_not_checked)) check_call_values(c);
   }
-  const uint64_t key = event_key::of(c, ambient::word);
+  const uint64_t key = event_key::of(c, ambient_bits());
   // A generalised event is tried after the exact ones, which have their kernels already.
   if (cursor != &kNoEvent && !cursor->info->dynamic && matches(*cursor, key, c)) [[likely]]
     return commit(cursor, c);

@@ -1,5 +1,4 @@
 // Threads that meet a frame of another one: a value of theirs is pending there, or its recordings are to be forgotten.
-#include <xmmintrin.h>
 #include "../../runtime/allocator.h"
 #include "context.h"
 #include "registry.h"
@@ -7,22 +6,6 @@
 namespace sinter {
 
 constinit thread_local Context* Context::open_here = nullptr;
-
-namespace {
-
-/// Kernels of a region run under the rounding mode of the thread whose frame it is.
-class RoundingOf {
- public:
-  explicit RoundingOf(uint32_t mxcsr) : mine_(_mm_getcsr()) { _mm_setcsr(mxcsr); }
-  ~RoundingOf() { _mm_setcsr(mine_); }
-  RoundingOf(const RoundingOf&) = delete;
-  RoundingOf& operator=(const RoundingOf&) = delete;
-
- private:
-  uint32_t mine_;
-};
-
-}  // namespace
 
 void Context::settle(Storage& storage, Loc loc) {
   const FrameBase* pending = storage.pending_in.load(std::memory_order_acquire);
@@ -45,7 +28,6 @@ void Context::visit(Storage& storage, Loc loc) {
   Safepoint::Visit stopped(c->safepoint_);
   if (storage.pending_in.load(std::memory_order_acquire) != c) return;
   stopped.leave_note();
-  const RoundingOf owner(c->mxcsr_);
   c->close_region(Break::foreign_thread, loc);
 }
 
@@ -75,12 +57,13 @@ void Context::attend() {
 
 void Context::forget() {
   if (thread_ == this_thread_pool) {
-    if (!is_open_) free_pooled();
+    const Inside inside(*this);  // another thread may be at the same
+    if (!is_open_ && is_stale()) free_pooled();
     return;
   }
   if (open_here != nullptr && open_here->safepoint_.inside()) return;  // its thread does it, at its next call or its end
   const Safepoint::Visit stopped(safepoint_);
-  if (!is_open_) free_pooled();
+  if (!is_open_ && is_stale()) free_pooled();  // one made since knows nothing old
 }
 
 }  // namespace sinter

@@ -32,6 +32,10 @@ bool settle_outputs(Graph& graph) {
     copy.op = Op::clone;
     copy.in = {out.value};
     copy.meta = out.meta;
+    if (!(n.meta.sizes == out.meta.sizes)) {  // of the same bytes in another row-major shape, by an earlier run
+      copy.meta.sizes = n.meta.sizes;
+      copy.meta.strides = contiguous_strides(n.meta.sizes);
+    }
     copy.event = n.event;
     copy.loc = n.loc;
     out.value = graph.add(std::move(copy));

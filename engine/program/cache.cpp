@@ -1,5 +1,6 @@
 #include "cache.h"
 #include <algorithm>
+#include "../../codegen/kernel.h"
 #include "../../runtime/at_fork.h"
 #include "../../runtime/process_barrier.h"
 
@@ -107,9 +108,12 @@ bool ProgramCache::evict_one() {
 }
 
 void ProgramCache::clear() {
-  const std::lock_guard lock(mutex_);
-  std::erase_if(programs_, [](const auto& e) { return !e.second.compiling; });
-  drop_unused();
+  {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(programs_, [](const auto& e) { return !e.second.compiling; });
+    drop_unused();
+  }
+  codegen::forget_dead_kernels();
 }
 
 ProgramCacheStats ProgramCache::stats() {

@@ -63,8 +63,9 @@ class Program {
 
 /// Compiles a region. Null when it cannot be expressed as a program (writes through partial views, overlapping inputs,
 /// no executable memory): the caller interprets the events with eager kernels, which is always right.
-/// Equal regions (all typed bits, live set, ISA) share one program.
-std::shared_ptr<const Program> compile_region(const Region& region);
+/// Equal regions (all typed bits, live set, ISA) share one program. `for_now` (may be null): no program because code memory is
+/// full or refused, which may pass.
+std::shared_ptr<const Program> compile_region(const Region& region, bool* for_now = nullptr);
 
 /// Programs alive; keys found and not; programs taken away since the start because code memory was full.
 struct ProgramCacheStats {

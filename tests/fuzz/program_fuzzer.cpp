@@ -1,5 +1,5 @@
 // Bytes to a random program, one choice a byte or two, so that coverage guides each of them; eager against compiled. The
-// first byte chooses the configuration. With SINTER_FUZZ_STANDALONE: a program that replays the files named by its arguments.
+// first byte chooses the configuration.
 #include <cstdio>
 #include <cstdlib>
 #include "../random/check.h"
@@ -22,17 +22,3 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   return 0;
 }
-
-#ifdef SINTER_FUZZ_STANDALONE
-#include <fstream>
-#include <iterator>
-
-int main(int argc, char** argv) {
-  for (int i = 1; i < argc; ++i) {
-    std::ifstream file(argv[i], std::ios::binary);
-    const std::vector<char> bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-    LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
-  }
-  std::printf("%d inputs agree\n", argc - 1);
-}
-#endif

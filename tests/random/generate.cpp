@@ -9,10 +9,33 @@ namespace {
 constexpr int kTries = 16;            // for a statement that fits
 constexpr int64_t kMostNumel = 4096;  // of a result
 
-constexpr int64_t kShapes[][4] = {{kN, 4},  {kN, 4},    {4, kN}, {4},        {kN},    {kN, 4},  {1, 4},
-                                  {kN, 1},  {2, kN, 4}, {1},     {},         {17, 5}, {kN, 33}, {kN, 1, 4},
-                                  {kN, kN}, {0, 4},     {4, 1},  {2, 4, kN}, {66},    {1, 1},   {kN, 130}};
-constexpr int kRanks[] = {2, 2, 2, 1, 1, 2, 2, 2, 3, 1, 0, 2, 2, 3, 2, 2, 2, 3, 1, 2, 2};
+constexpr int64_t kShapes[][7] = {{kN, 4},
+                                  {kN, 4},
+                                  {4, kN},
+                                  {4},
+                                  {kN},
+                                  {kN, 4},
+                                  {1, 4},
+                                  {kN, 1},
+                                  {2, kN, 4},
+                                  {1},
+                                  {},
+                                  {17, 5},
+                                  {kN, 33},
+                                  {kN, 1, 4},
+                                  {kN, kN},
+                                  {0, 4},
+                                  {4, 1},
+                                  {2, 4, kN},
+                                  {66},
+                                  {1, 1},
+                                  {kN, 130},
+                                  {3, 1100},
+                                  {1100, 3},
+                                  {1300},
+                                  {2, 1, kN, 2, 1},
+                                  {1, 2, 1, kN, 1, 2, 2}};
+constexpr int kRanks[] = {2, 2, 2, 1, 1, 2, 2, 2, 3, 1, 0, 2, 2, 3, 2, 2, 2, 3, 1, 2, 2, 2, 2, 1, 5, 7};
 constexpr size_t kCommonShapes = 6;
 
 class Generator {
@@ -45,7 +68,7 @@ class Generator {
     const uint64_t b = c_.pick(16);
     p_.backward = b < 3 ? Backward::Inside : b == 3 ? Backward::Outside : Backward::None;
     p_.escapes = c_.one_in(12);
-    through_views_ = c_.one_in(10);
+    through_views_ = c_.one_in(14);
     other_share_ = c_.one_in(3) ? 14 : 4;
   }
 
@@ -220,6 +243,9 @@ class Generator {
       twice(call);
     }
     if (more == 4 || more == 5) twice({.reuse = true});
+    if (more == 6 && c_.one_in(2)) twice({.no_grad = true});
+    if (more == 7 && c_.one_in(2)) twice({.double_default = true});
+    if (more == 8) twice({.flip_grad = static_cast<int>(c_.pick(n))});
     p_.calls.push_back({.data = 9});
   }
 

@@ -40,7 +40,10 @@ struct Call {
   int cast_input = -1;  // this input has another dtype
   Alias alias = None;   // the second of two inputs is the first, or a view of the same base that overlaps it
   int alias_of = 0, aliased = 1;
-  bool reuse = false;  // the inputs are those of the call before, as it left them
+  bool reuse = false;           // the inputs are those of the call before, as it left them
+  bool no_grad = false;         // called under NoGradGuard
+  bool double_default = false;  // the default dtype is double
+  int flip_grad = -1;           // this input requires grad where it did not, and the other way round
   friend bool operator==(const Call&, const Call&) = default;
 };
 

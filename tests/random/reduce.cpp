@@ -61,7 +61,7 @@ class Reducer {
     for (Step& s : q.steps)
       for (int* slot : {&s.a, &s.b, &s.c}) *slot -= *slot >= gone && *slot > 0;
     for (Call& c : q.calls)
-      for (int* at : {&c.cast_input, &c.alias_of, &c.aliased}) *at -= *at >= gone && *at > 0;
+      for (int* at : {&c.cast_input, &c.alias_of, &c.aliased, &c.flip_grad}) *at -= *at >= gone && *at > 0;
   }
   bool plainer_program() { return set(&Program::backward, Backward::None) | set(&Program::escapes, false); }
   bool plainer_steps() {

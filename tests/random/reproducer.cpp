@@ -103,13 +103,25 @@ std::string call_inputs(const Program& p, size_t k) {
     }
   }
   for (size_t i = 0; i < p.inputs.size(); ++i)
-    if (p.inputs[i].requires_grad) out += fmt::format("    v[{0}] = v[{0}].detach().requires_grad_();\n", i);
+    if (p.inputs[i].requires_grad != (call.flip_grad == static_cast<int>(i)) &&
+        is_floating(dtype_for(p.inputs[i], call.cast_input == static_cast<int>(i))))
+      out += fmt::format("    v[{0}] = v[{0}].detach().requires_grad_();\n", i);
   return out + "  }\n";
 }
 
+std::string modes_code(const Program& p) {
+  std::string out;
+  for (size_t k = 0; k < p.calls.size(); ++k) {
+    if (p.calls[k].no_grad) out += fmt::format("  AutoGradMode mode{0}(call != {0} && is_grad_enabled());\n", k);
+    if (p.calls[k].double_default) out += fmt::format("  DefaultDouble default{0}(call == {0});\n", k);
+  }
+  return out;
+}
+
 std::string body_code(const Program& p) {
-  std::string out = fmt::format("void f(std::vector<Tensor>& v, [[maybe_unused]] double scale) {{\n  v.resize({});\n",
+  std::string out = fmt::format("void f(std::vector<Tensor>& v, int call, [[maybe_unused]] double scale) {{\n  v.resize({});\n",
                                 p.inputs.size() + p.steps.size());
+  out += modes_code(p);
   Run run;
   run.values = make_inputs(p, p.calls[0]);
   run.values.resize(p.inputs.size() + p.steps.size());
@@ -128,6 +140,7 @@ std::string body_code(const Program& p) {
 constexpr const char* kPreamble = R"(#include <iostream>
 #include <limits>
 #include <sinter/sinter.h>
+#include "engine/autograd/autograd.h"
 #include "frontend/nn/set_data.h"
 #include "runtime/cpu.h"
 #include "runtime/stress.h"
@@ -141,7 +154,12 @@ constexpr const char* kSpecials = R"(Tensor specials(Tensor t) {
   return t;
 }
 )";
-constexpr const char* kBackward = R"(void backward(const std::vector<Tensor>& v) {
+constexpr const char* kBackward = R"(struct DefaultDouble {
+  ScalarType before = default_dtype();
+  explicit DefaultDouble(bool on) { if (on) set_default_dtype(kDouble); }
+  ~DefaultDouble() { set_default_dtype(before); }
+};
+void backward(const std::vector<Tensor>& v) {
   Tensor total;
   for (const Tensor& t : v)
     if (t.defined() && t.requires_grad()) total = total.defined() ? total + t.to(kDouble).sum() : t.to(kDouble).sum();
@@ -154,7 +172,7 @@ std::vector<Tensor> run(F& body, int call, const std::vector<Tensor>* before) {
   std::vector<Tensor> v = before ? *before : inputs(call);
   const std::vector<Tensor> kept = v;
   manual_seed(99);
-  try { body(v, kScale[call]); } catch (const std::exception& e) { std::cout << "escaped: " << e.what() << "\n"; }
+  try { body(v, call, kScale[call]); } catch (const std::exception& e) { std::cout << "escaped: " << e.what() << "\n"; }
   if (kOutside) backward(v);
   for (const Tensor& t : v)
     if (t.defined()) std::cout << t.str() << " strides " << to_string(t.strides()) << " version " << t._version() << "\n";

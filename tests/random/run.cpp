@@ -95,7 +95,7 @@ std::vector<Tensor> make_inputs(const Program& p, const Call& call) {
   }
   alias_inputs(p, call, inputs);
   for (size_t i = 0; i < p.inputs.size(); ++i)
-    if (p.inputs[i].requires_grad && is_floating(inputs[i].dtype())) {
+    if ((p.inputs[i].requires_grad != (call.flip_grad == static_cast<int>(i))) && is_floating(inputs[i].dtype())) {
       const Tensor leaf = inputs[i].detach();
       const Tensor old = inputs[i];
       leaf.set_requires_grad(true);
@@ -129,7 +129,23 @@ void run_backward(Run& run) {
   } catch (const Error& e) { note_error(run, "backward", e); }
 }
 
+namespace {
+/// The modes of a call, for a scope.
+class Modes {
+ public:
+  explicit Modes(const Call& call) : grad_(!call.no_grad && grad_mode()), before_(default_dtype()) {
+    if (call.double_default) set_default_dtype(kDouble);
+  }
+  ~Modes() { set_default_dtype(before_); }
+
+ private:
+  AutoGradMode grad_;
+  ScalarType before_;
+};
+}  // namespace
+
 void run_body(const Program& p, const Call& call, Run& run) {
+  const Modes modes(call);
   for (size_t i = 0; i < p.steps.size(); ++i) {
     ++run.invalid;  // until it has returned
     if (p.escapes) {

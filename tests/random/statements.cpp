@@ -1,4 +1,5 @@
 #include "statements.h"
+#include "engine/autograd/autograd.h"
 #include "frontend/nn/set_data.h"
 
 namespace sinter::test {

@@ -13,6 +13,13 @@
 namespace sinter::test {
 namespace {
 
+template <class F>
+struct Finally {
+  explicit Finally(F f) : run(std::move(f)) {}
+  ~Finally() { run(); }
+  F run;
+};
+
 constexpr unsigned P = 1, V = 2;
 
 struct Block {
@@ -129,12 +136,6 @@ class Settings {
  private:
   Isa isa_;
   Stance stance_;
-};
-
-struct Deeper {
-  explicit Deeper(int& depth) : depth_(++depth) {}
-  ~Deeper() { --depth_; }
-  int& depth_;
 };
 
 }  // namespace

@@ -24,6 +24,13 @@ struct Call {
   void second_derivative();
 };
 
+/// One level deeper for a scope: functions call each other once.
+struct Deeper {
+  explicit Deeper(int& depth) : depth_(++depth) {}
+  ~Deeper() { --depth_; }
+  int& depth_;
+};
+
 /// Calls function `which` on the thread and in the ambient state that the world's knobs say. Empty, or what was thrown.
 std::string call_in_ambience(World& w, int which, const Tensor& x, const Tensor& y, std::vector<Tensor>& results);
 std::string describe(const std::exception& e);

@@ -4,6 +4,8 @@
 // GCC 12 takes the undefined operand inside AVX-512 intrinsics for a variable of ours (bug 105593).
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
+// Blocks above this many bytes are packed on the heap: Eigen's own limit of 128 KiB overflows a small thread's stack.
+#define EIGEN_STACK_ALLOCATION_LIMIT 8192
 #include <Eigen/Core>
 #include "gemm_kernels.h"
 #include "lanes.h"
