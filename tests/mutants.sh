@@ -126,7 +126,7 @@ if [ -n "$baseline" ]; then
 fi
 
 : >"$work/results"
-tr '\t' '\n' <"$work/chosen" | xargs -d '\n' -n 3 -P "$jobs" bash -c 'run_mutant "$@"' _
+tr '\t' '\n' <"$work/chosen" | xargs -d '\n' -n 3 -P "$jobs" bash -c 'run_mutant "$@"' _ 2>/dev/null
 
 awk -F'\t' '{++total[$1]; killed[$1] += $2 == "killed"} END {for (k in total) printf "  %-15s %3d of %3d\n", k, killed[k], total[k]}' \
   "$work/results" | sort

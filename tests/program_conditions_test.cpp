@@ -110,11 +110,32 @@ TEST_CASE("an input overwritten by a value of the other layout") {
   checked(u);
 }
 
+TEST_CASE("an input overwritten by a part of a larger value") {
+  Tape t;
+  const int x = t.input({3, 4}), e = t.unary(Op::exp, t.input({6, 4}));
+  t.call(Op::copy_, {x, t.call(Op::slice, {e}, 0, {3, 6, 1})});
+  checked(t);
+}
+
 TEST_CASE("an input overwritten by sums of itself at its own rows") {
   Tape t;
   const int x = t.input({4, 3}), i = t.input({4}, kLong, {}, 4);
   t.call(Op::copy_, {x, t.call(Op::index_add, {x, i, x}, 0)});
   checked(t);
+}
+
+TEST_CASE("sums and extremes of short rows: signed zeros and NaN") {
+  for (uint64_t seed = 1; seed < 9; ++seed)
+    for (const int64_t length : {2, 3, 5, 11}) {
+      Tape t(seed);
+      t.specials = true;
+      const int x = t.unary(Op::neg, t.input({200, length}));
+      t.live(t.sum(x, 2));
+      for (const Op op : {Op::amax, Op::amin}) t.live(t.call(op, {x}, reduce_attr(2, false, 4)));
+      const int zeros = t.scalar(Op::mul, t.call(Op::abs, {t.input({200, length})}), -0.0);
+      t.live(t.sum(zeros, 2));
+      checked(t);
+    }
 }
 
 TEST_CASE("bounds of clamp: signed zeros and NaN") {

@@ -57,7 +57,7 @@ void Tensor::retain_grad() const {
 bool Tensor::retains_grad() const { return autograd::retains_grad(*this); }
 
 const Tensor& Tensor::detach_() const {
-  if (!SINTER_MUTANT(detach_not_a_break)) frame_metadata_change({});
+  frame_metadata_change({});
   autograd::detach_in_place(*this);
   return *this;
 }
