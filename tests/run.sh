@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds sinter and runs every test; ends in ctest's summary.
 #   tests/run.sh [--sanitize | --no-sanitize]
-# --sanitize also runs the tests that touch memory most under AddressSanitizer and UndefinedBehaviorSanitizer (default: when
-# CI is set). Missing Debian packages are installed first; as a plain user without sudo they have to be there.
+# --sanitize also runs the tests that touch memory most under AddressSanitizer and UndefinedBehaviorSanitizer, and with the same build
+# a sample of the mutants (default: when CI is set). tests/soak.sh runs what takes hours. Missing Debian packages are installed first; as a plain user without sudo they have to be there.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 cd "$top"
@@ -11,11 +11,12 @@ case "${1:-}" in
   "") ;;
   --sanitize) sanitize=yes ;;
   --no-sanitize) sanitize="" ;;
-  *) sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 
-# Not worth a slow build: these sweep numbers through code that other tests reach too.
-not_sanitized='^(math_ulp|gradcheck|kernels_gemm|kernels_random|kernels_reduce|kernels_softmax_norm|program_random)_test$'
+# Not worth a slow build: these sweep numbers or shapes through code that other tests reach too; the fault tests have their own malloc.
+not_sanitized='^(math_ulp|gradcheck|kernels_gemm|kernels_random|kernels_reduce|kernels_softmax_norm|program_random|codegen_decode'
+not_sanitized+='|codegen_guard_page|faults|faults_interpreted)_test$'
 
 # Configures and builds quietly: the whole log is shown only when it fails.
 build() {
@@ -33,8 +34,11 @@ build release
 ctest --test-dir build/release -j2 --output-on-failure
 
 if [ -n "$sanitize" ]; then
-  options=(-DSINTER_BUILD_BENCH=OFF)
+  options=(-DSINTER_BUILD_BENCH=OFF -DSINTER_MUTANTS=ON)
   targets=$(cd tests && ls -- *_test.cpp | sed 's/\.cpp$//' | grep -vE "$not_sanitized")
   build asan-ubsan --target $targets
+  # One draw per commit, so that a failure can be had again.
+  seed=$((16#$(git rev-parse --short=6 HEAD 2>/dev/null || echo 1)))
+  bash tests/mutants.sh --sample 12 --seed "$seed" --build build/asan-ubsan --no-baseline
   ctest --test-dir build/asan-ubsan -j2 --output-on-failure -R '_test$' -E "$not_sanitized"
 fi
