@@ -297,8 +297,8 @@ void Context::close_region(Break reason, Loc loc) try {
 void Context::give_away_visited() {
   const HiddenFrame hidden;
   RegionRunner runner(*this, *std::exchange(visited_leaf_, nullptr));
+  runner.drop_orphaned_autograd();  // first: what is given away may be gone the next moment
   runner.give_away();
-  runner.drop_orphaned_autograd();
 }
 
 /// The program that covers the live set, found or made. Null: the interpreter's turn, also when there is no memory for a program.
@@ -385,12 +385,18 @@ CompileStats Context::Counters::read() const {
           of(eager_fallbacks),  of(verified),   of(verify_failures)};
 }
 
+namespace {
+[[maybe_unused]] const bool hooks_are_set = [] {
+  settle_pending = &Context::settle;
+  bury_bound_tensor = &Graves::bury;
+  return true;
+}();
+}  // namespace
+
 Context::Context(std::shared_ptr<CompiledState> owner, std::shared_ptr<Tries> tries, uint64_t generation)
     : owner_(std::move(owner)), tries_(std::move(tries)), generation_(generation) {
   static thread_local TensorPool pool;
   thread_ = this_thread_pool = &pool;
-  settle_pending = &Context::settle;
-  bury_bound_tensor = &Graves::bury;
   cursor = &kNoEvent;
   reserve_slots(64);
   reserve_scalars(16);

@@ -188,16 +188,19 @@ static bool may_overlap(const OpCall& c) {
 
 Tensor Context::call(const OpCall& c) {
   settle_foreign(c);
+  bool closed = false;
   Tensor result = [&] {
     const Inside inside(*this);
     try {
-      return call_inside(c);
+      Tensor r = call_inside(c);
+      closed = last == nullptr;
+      return r;
     } catch (...) {
       undo_call();
       throw;
     }
   }();
-  if (last == nullptr && !safepoint_.inside()) graves.empty(*this);  // their deleters are user code: outside
+  if (closed && !safepoint_.inside()) graves.empty(*this);  // their deleters are user code: outside
   return result;
 }
 

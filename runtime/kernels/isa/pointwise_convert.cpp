@@ -9,9 +9,19 @@ namespace {
 template <ScalarType To, ScalarType From>
 inline constexpr int kStep = sizeof(Element<To>) > sizeof(Element<From>) ? kLanesOf<To> : kLanesOf<From>;
 
+/// NaN and what lies beyond 63 bits become INT64_MIN: what cvttsd2si gives, said so that no compiler may assume otherwise.
+template <ScalarType To, ScalarType From>
+inline constexpr bool kMayNotFit = To == ScalarType::Long && (From == ScalarType::Float || From == ScalarType::Double);
+template <ScalarType From, class V>
+SINTER_MATH_INLINE auto fits(V v) {
+  constexpr Element<From> kBound = 9223372036854775808.0;
+  return (v >= -kBound) & (v < kBound);
+}
+
 template <ScalarType To, ScalarType From>
 SINTER_MATH_INLINE Element<To> convert_one(Element<From> v) {
   if constexpr (To == ScalarType::Bool && From != ScalarType::Bool) return v != 0;
+  else if constexpr (kMayNotFit<To, From>) return fits<From>(v) ? static_cast<int64_t>(v) : INT64_MIN;
   else return static_cast<Element<To>>(v);
 }
 
@@ -25,7 +35,11 @@ SINTER_MATH_INLINE void convert_vectors(Element<To>*& dst, const Element<From>*&
     __builtin_memcpy(&in, src, sizeof in);
     if constexpr (To == From) out = in;
     else if constexpr (To == ScalarType::Bool) out = __builtin_convertvector(in != 0, Out) & 1;
-    else out = __builtin_convertvector(in, Out);
+    else if constexpr (kMayNotFit<To, From>) {
+      const auto fit = fits<From>(in);
+      out = __builtin_convertvector(fit ? in : In{}, Out);
+      out = __builtin_convertvector(fit, Out) ? out : Out{} + INT64_MIN;
+    } else out = __builtin_convertvector(in, Out);
     __builtin_memcpy(dst, &out, sizeof out);
     src += kStep<To, From>;
     dst += kStep<To, From>;
