@@ -1,7 +1,10 @@
 // What the fuzzers found, each by name.
+#include <cmath>
+#include <limits>
 #include "engine/graph/build.h"
 #include "engine/passes/passes.h"
 #include "region_tape.h"
+#include "runtime/cpu.h"
 #include "runtime/random.h"
 #include "support.h"
 
@@ -90,5 +93,32 @@ TEST_CASE("outputs settled before a copy goes keep their bytes in another shape"
   for (const GraphOutput& out : g.outputs) {
     const GraphNode& n = g[out.value];
     if (!n.is_input()) REQUIRE(n.meta.sizes == g[n.in[0]].meta.sizes);
+  }
+}
+
+TEST_CASE("what does not fit into 63 bits becomes the least int64, eager and compiled, at every level") {
+  const struct CapBack {
+    ~CapBack() { set_isa_cap(Isa::Avx512); }
+  } back;
+  const double inf = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
+  const double values[] = {nan, -nan, inf, -inf, 9223372036854775808.0, -9223372036854775808.0, 1e19, -1e19,
+                           3.9, -3.9, 0.5, 1e18};
+  const int64_t least = INT64_MIN;
+  const int64_t want[] = {least, least, least, least, least, least, least, least, 3, -3, 0, 1000000000000000000};
+  for (const Isa level : {Isa::Avx512, Isa::Avx2, Isa::None}) {
+    set_isa_cap(level);
+    for (const ScalarType from : {kDouble, kFloat})
+      for (int64_t n : {1, 3, 8, 17, 40}) {
+        Tensor x = empty({n}, kDouble);
+        for (int64_t i = 0; i < n; ++i) x.data_ptr<double>()[i] = values[i % 12];
+        x = x.to(from);
+        auto g = compile([](const Tensor& t) { return t.to(kLong) + 0; });
+        const Tensor eager = x.to(kLong), compiled = g(x);
+        for (int64_t i = 0; i < n; ++i) {
+          if (from == kFloat && i % 12 == 11) continue;  // 1e18 is another number in float
+          REQUIRE(eager.const_data_ptr<int64_t>()[i] == want[i % 12]);
+        }
+        REQUIRE(same_bits(eager, compiled));
+      }
   }
 }

@@ -33,7 +33,7 @@ part_tsan() {
 part_programs() { $release/random_programs --programs "$(number 1000000)" --first 10000000; }
 part_walks() { $release/state_walks "$(number 100000)" 1000000; }
 part_churn() {
-  if [ -n "$quick" ]; then SINTER_CODE_BYTES=1048576 $release/eviction_test; else SINTER_CODE_BYTES=1048576 $release/eviction_test '[soak]'; fi
+  if [ -n "$quick" ]; then $release/eviction_test; else $release/eviction_test '[soak]'; fi
   $release/code_memory_test
 }
 part_rounds() { if [ -n "$quick" ]; then $release/threads_test; else $release/threads_test '[soak]'; fi; }

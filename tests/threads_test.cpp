@@ -6,7 +6,7 @@
 #include <thread>
 #include "child_process.h"
 #include "codegen/kernel.h"
-#include "engine/program/program.h"
+#include "engine/program/cache.h"
 #include "support.h"
 
 using namespace sinter;
@@ -95,7 +95,7 @@ TEST_CASE("a foreign thread makes views of a pending value") {
   }
 }
 
-TEST_CASE("a foreign thread takes gradients through a pending result") {
+TEST_CASE("G45 backward on another thread, through a pending result") {
   auto g = compile([](const Tensor& x) {
     Tensor y = (x * x).sum();
     elsewhere([&] { y.backward(); });
@@ -259,7 +259,7 @@ double calls_per_second(C& g, int n) {
 }
 }  // namespace
 
-TEST_CASE("first calls at once: one compile per key") { first_calls_at_once(100); }
+TEST_CASE("G89 first calls at once: one compile per key") { first_calls_at_once(100); }
 TEST_CASE("first calls at once: one compile per key, 10,000 rounds", "[.][soak]") { first_calls_at_once(10'000); }
 
 // Needs two cores that nobody else uses.
@@ -276,7 +276,7 @@ TEST_CASE("calls that hit scale with threads", "[.][scaling]") {
   REQUIRE(ratios[8] >= 1.8);
 }
 
-TEST_CASE("first calls at once of one compiled object: one compile") {
+TEST_CASE("G89 first calls at once of one compiled object: one compile") {
   for (int r = 0; r < 50; ++r) {
     auto g = compile([](const Tensor& x) { return (x + 1).exp().sum(); });
     std::barrier meet(8);
@@ -341,4 +341,76 @@ TEST_CASE("nothing keeps the outputs of the last call alive") {
     REQUIRE(freed == 0);
   }
   REQUIRE(freed == 1);
+}
+
+TEST_CASE("G90 first calls at once with different keys and options: no cross-talk") {
+  constexpr int kThreads = 6;
+  for (int r = 0; r < 20; ++r) {
+    std::barrier meet(kThreads);
+    std::atomic<int> wrong{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < kThreads; ++t)
+      threads.emplace_back([&, t] {
+        CompileOptions options;
+        options.name = "number " + std::to_string(t);
+        options.fullgraph = t % 2;
+        auto g = compile([t](const Tensor& x) { return t % 3 == 0 ? x + t : t % 3 == 1 ? x * t : x - t; }, options);
+        const Tensor x = full({2 + t % 2, 3}, 4.0, t < 3 ? kFloat : kDouble);
+        meet.arrive_and_wait();
+        const Tensor y = g(x);
+        wrong += !same_bits(y, t % 3 == 0 ? x + t : t % 3 == 1 ? x * t : x - t);
+      });
+    for (auto& t : threads) t.join();
+    REQUIRE(wrong == 0);
+  }
+}
+
+TEST_CASE("G91 calls while another thread resets and evicts") {
+  auto g = compile([](const Tensor& x) { return (x * 2).tanh().sum(0); });
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    while (!stop) {
+      g.reset();
+      while (ProgramCache::get().evict_one()) {}
+    }
+  });
+  int wrong = 0;
+  for (int i = 0; i < 3000; ++i) {
+    const Tensor x = full({1 + i % 3, 4}, i);
+    wrong += !same_bits(g(x), (x * 2).tanh().sum(0));
+  }
+  stop = true;
+  other.join();
+  REQUIRE(wrong == 0);
+  REQUIRE(program_cache_stats().programs <= 8);
+}
+
+TEST_CASE("G92 a captured parameter is replaced by another thread meanwhile: old or new, never a mixture") {
+  // Each state is a whole tensor that replaces the handle under the user's lock, as C++ demands of a shared handle.
+  std::mutex mutex;
+  Tensor current = full({4, 4}, 1.0);
+  auto g = compile([&](const Tensor& x) {
+    Tensor w;
+    {
+      const std::lock_guard lock(mutex);
+      w = current;
+    }
+    return x.mm(w) + w.sum();
+  });
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    for (int i = 0; !stop; ++i) {
+      Tensor next = full({4, 4}, 1.0 + i % 2);
+      const std::lock_guard lock(mutex);
+      current = next;
+    }
+  });
+  int wrong = 0;
+  for (int i = 0; i < 2000; ++i) {
+    const float v = g(ones({2, 4})).select(0, 0).select(0, 0).item<float>();
+    wrong += v != 4.0f + 16.0f && v != 8.0f + 32.0f;
+  }
+  stop = true;
+  other.join();
+  REQUIRE(wrong == 0);
 }

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <new>
 #include "element_runs.h"
+#include "verify.h"
 
 namespace sinter {
 namespace {
@@ -58,7 +59,27 @@ void copy_elements(const TensorImpl& from, const TensorImpl& to) {
   for_each_run(from, [&](int64_t at, int64_t bytes) { std::memcpy(b + at, a + at, static_cast<size_t>(bytes)); });
 }
 
+namespace {
+/// Throws when copies and results would be too many bytes.
+void check_size(const Leaf& leaf, TensorImpl* const* slots) {
+  int64_t left = kMostVerifiedBytes;
+  const auto take = [&](const TensorImpl& t) {
+    const auto element = static_cast<int64_t>(element_size(t.dtype()));
+    if (t.numel > left / element) throw std::bad_alloc();
+    left -= t.numel * element;
+  };
+  for (int32_t s : leaf.inputs) take(*slots[s]);
+  for (const Leaf::PooledSlot& p : leaf.pooled)
+    if (!p.view) take(*slots[p.slot]);
+  for (int32_t s : leaf.inputs) {
+    const Span span = span_of(*slots[s]);
+    if (span.hi - span.lo > kMostVerifiedBytes) throw std::bad_alloc();
+  }
+}
+}  // namespace
+
 PrivateRegion::PrivateRegion(const Leaf& leaf, TensorImpl* const* slots, bool keep_inputs) {
+  check_size(leaf, slots);
   const auto n = static_cast<size_t>(leaf.end->info->n_slots_after);
   slots_.assign(n, nullptr);
   roots_.assign(n, -1);

@@ -17,6 +17,10 @@ struct ProgramEntry;
 /// Regions from one verified to the next; 0: none is, -1: SINTER_VERIFY was not looked at yet.
 inline constinit std::atomic<int64_t> verify_interval{-1};
 
+/// A region whose inputs and results are larger together is not verified, nor is a larger input's checksum taken: the system may
+/// promise memory that it does not have.
+inline constexpr int64_t kMostVerifiedBytes = int64_t{1} << 30;
+
 /// Checksums of a region's inputs as they were when they were bound. Exists for regions that are verified.
 class InputSums {
  public:
@@ -49,7 +53,8 @@ struct VerifiedRun {
 /// Runs the program, then the eager kernels on copies, and compares live results and inputs: to the bit (any NaN
 /// equals any other), but within 64 units in the last place of the largest element where matrix products came before. A
 /// difference is reported with a reproducer, the program is withdrawn, and the eager values take the place of its own.
-/// Without memory for the copies the region is not verified. @throws what the program or, unlike it, an eager kernel throws.
+/// Without memory for the copies (kMostVerifiedBytes) the region is not verified. @throws what the program or, unlike it, an
+/// eager kernel throws.
 void run_verified(const VerifiedRun& run);
 
 }  // namespace sinter
