@@ -253,7 +253,7 @@ class Context final : public FrameBase {
   // visit.cpp
   void attend();
   static void visit(Storage& storage, Loc loc);
-  bool settle_foreign(const OpCall& c);
+  void settle_foreign(const OpCall& c);
   void give_away_visited();
   void free_pooled();
   bool is_stale() const { return generation_ != owner_->generation(); }
