@@ -112,7 +112,8 @@ void drop_dead(Cache& c) {
 std::shared_ptr<const Kernel> find_or_build(const LoopSpec& spec, Refusal& refusal) {
   const std::lock_guard lock(cache_mutex);
   Cache& c = cache();
-  Key key{spec, isa(), stress().kernel_seed};
+  const Isa level = isa();  // once: the cap may be changed meanwhile
+  Key key{spec, level, stress().kernel_seed};
   forget_parts(key);
   if (const auto found = c.kernels.find(key); found != c.kernels.end()) {
     if (auto kernel = found->second.lock()) {
@@ -120,7 +121,7 @@ std::shared_ptr<const Kernel> find_or_build(const LoopSpec& spec, Refusal& refus
       return kernel;
     }
   }
-  auto kernel = build(spec, isa(), refusal);
+  auto kernel = build(spec, level, refusal);
   if (!kernel) return nullptr;
   ++c.compiled;
   if (c.kernels.size() >= c.sweep_at) drop_dead(c);

@@ -15,8 +15,10 @@ struct Watched {
 constexpr auto kRanks = static_cast<size_t>(Rank::kCount);
 constinit Watched watched[kRanks] = {};  // filled before main
 constinit std::atomic<uint32_t> forks{0};
+constinit std::mutex forking;  // one fork at a time: what is locked for it is noted in one place
 
 void before() {
+  forking.lock();
   for (const Watched& w : watched) {
     if (w.mutex != nullptr) w.mutex()->lock();
     if (w.lock != nullptr) w.lock();
@@ -27,6 +29,7 @@ void after() {
     if (watched[i].unlock != nullptr) watched[i].unlock();
     if (watched[i].mutex != nullptr) watched[i].mutex()->unlock();
   }
+  forking.unlock();
 }
 void after_in_child() {
   forks.fetch_add(1, std::memory_order_relaxed);

@@ -36,7 +36,7 @@ class AutogradError : public Error {
 class OutOfMemoryError : public Error {
   using Error::Error;
 };
-/// A value is pending in another thread's frame.
+/// A value is pending in a frame that cannot be closed from here: in the middle of the engine's own work (a deleter).
 class ForeignThreadError : public Error {
   using Error::Error;
 };

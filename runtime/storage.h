@@ -16,7 +16,7 @@ namespace sinter {
 /// Whether it is exposed (a mutable pointer was handed out inside a frame) is known to the frame.
 class Storage {
  public:
-  enum Flag : uint8_t { kBorrowed = 1, kFailed = 2, kHuge = 4 };
+  enum Flag : uint8_t { kBorrowed = 1, kFailed = 2 };
 
   /// Allocates `nbytes` (64-byte aligned, uninitialised). Throws OutOfMemoryError.
   static Storage* allocate(size_t nbytes);
@@ -61,7 +61,6 @@ class Storage {
   static void operator delete(void* p);
 
  private:
-  friend struct Placeholder;
   Storage() = default;
   ~Storage() = default;
   void settle(Loc loc);

@@ -16,7 +16,7 @@ inline constexpr uint64_t kCountMask = 0xffffffffull;
 inline constexpr uint64_t kPooled = 1ull << 32;        // belongs to a context's pool; not destroyed at count 0
 inline constexpr uint64_t kRequiresGrad = 1ull << 33;  // requires_grad() is true (leaf flag or grad_fn)
 inline constexpr uint64_t kWrapped = 1ull << 34;       // wrapped number: lowest rank in type promotion
-inline constexpr uint64_t kBound = 1ull << 35;         // was an input of a region once: see engine/frame/graveyard.h
+inline constexpr uint64_t kBound = 1ull << 35;         // was an input of a region once: see engine/frame/graves.h
 inline constexpr uint64_t kAutograd = 1ull << 36;      // has autograd meta to drop at count 0
 inline constexpr uint64_t kInference = 1ull << 37;     // born in inference mode
 inline constexpr int kDtypeShift = 48, kRankShift = 56;

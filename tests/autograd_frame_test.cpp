@@ -227,6 +227,29 @@ TEST_CASE("a result detached between two uses inside a call") {
   }
 }
 
+TEST_CASE("detach_ inside a call: of a result that is written then, and of an input; no break") {
+  bool cut = true;
+  const auto f = [&](const Tensor& x, Tensor given) {
+    Tensor y = x * 3.0;
+    const Tensor before = y + given;
+    if (cut) y.detach_(), given.detach_();
+    y.mul_(given + 1.0);
+    return before + y * given;
+  };
+  auto g = compile(f, {.fullgraph = true});
+  for (int turn = 0; turn < 8; ++turn) {
+    cut = turn % 3 != 1;
+    const Tensor x = gradcheck::values({3}, turn), a = x.detach().clone().requires_grad_();
+    const Tensor w = gradcheck::values({3}, turn + 9), b = w.detach().clone().requires_grad_();
+    const Tensor compiled = g(x, w * 2.0), eager = f(a, b * 2.0);
+    CHECK(equal(compiled, eager));
+    sum(compiled).backward();
+    sum(eager).backward();
+    CHECK(equal(x.grad(), a.grad()));
+    CHECK(equal(w.grad(), b.grad()));
+  }
+}
+
 TEST_CASE("what a dropped result's node saved is not stored") {
   auto f = compile([](const Tensor& x) {
     {

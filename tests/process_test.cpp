@@ -102,6 +102,41 @@ TEST_CASE("fork in the middle of a compiled call", "[process]") {
   }
 }
 
+TEST_CASE("fork after another thread has closed the open region", "[process]") {
+  const auto twice = [](const Tensor& t) { return t * 2; };
+  std::string child;
+  auto f = compile([&](const Tensor& x, const Tensor& z) {
+    const Tensor h = twice(x);
+    std::thread([&] { (void)h.const_data_ptr<float>(); }).join();  // its results are still to be given away
+    child = in_child([&] {
+      const Tensor same_event = twice(z);
+      return bits(same_event) == bits(z + z) && bits(h) == bits(x + x);
+    });
+    return h;
+  });
+  for (int i = 0; i < 2; ++i) {
+    const Tensor x = ramp({2, 3}), z = x - 7;
+    CHECK(bits(f(x, z)) == bits(x + x));
+    CHECK(child == "");
+  }
+}
+
+TEST_CASE("several threads fork at once", "[process]") {
+  std::atomic<int> failures{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i)
+    threads.emplace_back([&] {
+      auto f = compile(body);
+      const Tensor x = ramp({3, 4});
+      for (int turn = 0; turn < 40; ++turn) {
+        (void)f(x);
+        if (!in_child([&] { return bits(f(x)) == bits(body(x)); }).empty()) ++failures;
+      }
+    });
+  for (std::thread& t : threads) t.join();
+  CHECK(failures == 0);
+}
+
 // A lock that another thread holds at the fork would never be free in the child.
 TEST_CASE("fork while other threads compile, allocate, draw, log and train", "[process]") {
   const Quiet quiet;

@@ -4,6 +4,7 @@
 #include <barrier>
 #include <chrono>
 #include <thread>
+#include "child_process.h"
 #include "codegen/kernel.h"
 #include "engine/program/cache.h"
 #include "support.h"
@@ -118,6 +119,28 @@ TEST_CASE("a foreign thread drops the last handle of a pending result, and of on
     REQUIRE(g(x).select(0, 0).item<float>() == 2.0f);
   }
 }
+
+TEST_CASE("only one thread ever calls compiled functions: the child of the case below", "[.][one_caller]") {
+  Tensor x = ones({100}, kDouble);
+  std::barrier<> turn(2);
+  Tensor y;
+  std::thread caller([&] {
+    auto f = compile([&] {
+      const Tensor h = x * 2;
+      turn.arrive_and_wait();  // done with x
+      turn.arrive_and_wait();
+      return h + 1;
+    });
+    y = f();
+  });
+  turn.arrive_and_wait();
+  x.reset();
+  const Tensor takes_its_memory = full({100}, 7.0, kDouble);
+  turn.arrive_and_wait();
+  caller.join();
+  REQUIRE(same_bits(y, full({100}, 3.0, kDouble)));
+}
+TEST_CASE("an input dropped by a thread that never called a compiled function") { REQUIRE(run_child("[one_caller]") == 0); }
 
 TEST_CASE("two frames that need each other's values do not wait for ever") {
   for (int round = 0; round < 200; ++round) {

@@ -73,7 +73,7 @@ void accumulate_grad(TensorImpl* leaf, Tensor grad, bool fresh, Loc loc) {
   AutogradMeta& m = need_meta(leaf);
   const LeafLock lock(m);
   if (!m.grad.defined() || SINTER_MUTANT(gradient_replaces_old)) {
-    const bool take = fresh && !grad_mode() && grad.impl()->count() == 1 &&
+    const bool take = (fresh || SINTER_MUTANT(gradient_taken_from_others)) && !grad_mode() && grad.impl()->count() == 1 &&
                       (laid_out_like(grad.impl(), leaf) || SINTER_MUTANT(gradient_in_any_layout));
     m.grad = take ? std::move(grad) : call1(Op::clone, grad, 1, loc);
   } else if (grad_mode()) {

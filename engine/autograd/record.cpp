@@ -108,7 +108,7 @@ void set_edges(Node* n, const OpCall& call) {
     if (!e.is_leaf()) above = std::max(above, e.node()->seq);
     n->edge(i) = std::move(e);
   }
-  n->seq = next_seq(above);
+  n->seq = next_seq(SINTER_MUTANT(sequence_ignores_operands) ? 0 : above);
 }
 
 /// The edges of an in-place call were taken as they were before it; views of the changed storage must not count as up to

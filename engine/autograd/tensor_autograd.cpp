@@ -57,7 +57,7 @@ void Tensor::retain_grad() const {
 bool Tensor::retains_grad() const { return autograd::retains_grad(*this); }
 
 const Tensor& Tensor::detach_() const {
-  frame_metadata_change({});
+  // No break: no guard says that a result requires grad, and calls on it stay marked as ones that may need a node.
   autograd::detach_in_place(*this);
   return *this;
 }

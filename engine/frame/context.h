@@ -36,7 +36,7 @@ class BoundStorages {
  public:
   struct Entry {
     Storage* storage;
-    uint32_t epoch;
+    uint64_t epoch;   // 64 bits: 32 are used up within hours
     uint32_t writes;  // the storage's write counter, as this region expects it at the close
     int32_t first_slot;
   };
@@ -70,7 +70,7 @@ class BoundStorages {
   void grow();
   std::vector<Entry> table_;
   std::vector<uint32_t> used_;  // indices of this epoch's entries
-  uint32_t epoch_ = 1;          // 0 in entries that were removed
+  uint64_t epoch_ = 1;          // 0 in entries that were removed
   int shift_ = 58;
   size_t mask_ = 63;
 };
@@ -253,7 +253,7 @@ class Context final : public FrameBase {
   // visit.cpp
   void attend();
   static void visit(Storage& storage, Loc loc);
-  bool settle_foreign(const OpCall& c);
+  void settle_foreign(const OpCall& c);
   void give_away_visited();
   void free_pooled();
   bool is_stale() const { return generation_ != owner_->generation(); }

@@ -212,9 +212,6 @@ void frame_value_read(Loc loc) {
 void frame_metadata_change(Loc loc) {
   if (Context* c = current_context()) c->close(Break::metadata_change, loc);
 }
-void frame_host_callback(Loc loc) {
-  if (Context* c = current_context()) c->close(Break::host_callback, loc);
-}
 void frame_borrowed(TensorImpl* t) {
   if (Context* c = current_context(); c != nullptr && !SINTER_MUTANT(borrowed_memory_not_noted)) c->borrowed_here(t);
 }

@@ -50,8 +50,6 @@ void frame_mutable_pointer(TensorImpl* t, Loc loc);
 void frame_value_read(Loc loc);
 /// A tensor's metadata (requires_grad, storage, sizes, hooks) is about to change: closes the region.
 void frame_metadata_change(Loc loc);
-/// User code (a hook) is about to run in the middle of the engine's work and must see values: closes the region.
-void frame_host_callback(Loc loc);
 /// Foreign memory was wrapped inside the frame.
 void frame_borrowed(TensorImpl* t);
 

@@ -19,7 +19,7 @@ void Graves::add(TensorImpl* t) {
 
 bool Graves::pass_on(TensorImpl* t, const Context* except) {
   ContextRegistry& registry = ContextRegistry::get();
-  if (!registry.several_threads()) return false;
+  if (!registry.on_other_threads()) return false;
   bool taken = false;
   registry.for_each([&](const ContextRegistry::Entry& e) {
     const uint64_t opened = e.context->graves.opened_at_.load(std::memory_order_acquire);

@@ -11,7 +11,9 @@ ContextRegistry& ContextRegistry::get() {
 
 void ContextRegistry::enroll(Context* c) {
   const std::lock_guard lock(mutex_);
-  if (!contexts_.empty() && contexts_.front().pool != this_thread_pool) several_threads_ = true;
+  const void* const thread = only_thread_.load(std::memory_order_relaxed);
+  only_thread_.store(thread == nullptr || thread == this_thread_pool ? static_cast<const void*>(this_thread_pool) : this,
+                     std::memory_order_relaxed);
   contexts_.push_back({c, this_thread_pool, enrolled_ + 1});
   ++enrolled_;
 }

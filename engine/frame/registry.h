@@ -4,12 +4,12 @@
 #include <mutex>
 #include <utility>
 #include <vector>
+#include "../../runtime/tensor_impl.h"
 
 namespace sinter {
 
 class Context;
 class CompiledState;
-struct TensorPool;
 
 class ContextRegistry {
  public:
@@ -24,7 +24,7 @@ class ContextRegistry {
   /// Returns when nobody has the context pinned any more.
   void leave(Context* c);
 
-  /// Calls f(entry) for each context while the registry is locked: f must be quick and take no lock of a context.
+  /// Calls f(entry) for each context while the registry is locked: f must be quick and take no lock but a graves'.
   template <class F>
   void for_each(F&& f) {
     const std::lock_guard lock(mutex_);
@@ -54,15 +54,15 @@ class ContextRegistry {
 
   std::mutex& fork_lock() { return mutex_; }
 
-  /// Never back to false: a thread that ended may have left handles elsewhere.
-  bool several_threads() const { return several_threads_.load(std::memory_order_relaxed); }
+  /// Whether contexts are, or were, on a thread other than this one, which need not have any.
+  bool on_other_threads() const { return only_thread_.load(std::memory_order_relaxed) != this_thread_pool; }
 
  private:
   friend class ForkLocks;
   std::mutex mutex_;
   std::vector<Entry> contexts_;  // ascending numbers
   uint64_t enrolled_ = 0;
-  std::atomic<bool> several_threads_{false};
+  std::atomic<const void*> only_thread_{nullptr};  // the pool of the one thread that ever had contexts; this: of several
 };
 
 }  // namespace sinter

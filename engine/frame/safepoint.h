@@ -30,7 +30,7 @@ class Safepoint {
   // -- fork(): nobody is in the middle of a visit; in the child nobody is asking for one
   void lock_visits() { visitors_.lock(); }
   void unlock_visits() { visitors_.unlock(); }
-  void forget_visitors() { attention_.fetch_and(kNoBarrier, std::memory_order_relaxed); }
+  void forget_visitors() { attention_.fetch_and(~uint32_t{kAsked}, std::memory_order_relaxed); }  // their notes stay
 
   // -- visitor, from any thread that is not inside a safepoint of its own
   class Visit {

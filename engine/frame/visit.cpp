@@ -31,17 +31,14 @@ void Context::visit(Storage& storage, Loc loc) {
   c->close_region(Break::foreign_thread, loc);
 }
 
-bool Context::settle_foreign(const OpCall& c) {
-  if (safepoint_.inside()) return false;
-  bool any = false;
+void Context::settle_foreign(const OpCall& c) {
+  if (safepoint_.inside()) return;
   for (TensorImpl* t : c.operands()) {
     if (t == nullptr) continue;
     const FrameBase* pending = t->storage->pending_in.load(std::memory_order_acquire);
     if (pending == nullptr || pending == this) continue;
     settle(*t->storage, c.loc);
-    any = true;
   }
-  return any;
 }
 
 void Context::attend() {
