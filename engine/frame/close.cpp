@@ -9,6 +9,7 @@
 #include "../../runtime/out_of_memory.h"
 #include "context.h"
 #include "interpret.h"
+#include "reason.h"
 #include "region_builder.h"
 #include "registry.h"
 #include "report.h"
