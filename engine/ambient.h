@@ -31,7 +31,7 @@ class AmbientGuard {
   uint32_t previous_;
 };
 
-/// torch::NoGradGuard, torch::AutoGradMode, c10::InferenceMode.
+/// torch::NoGradGuard, torch::AutoGradMode.
 struct NoGradGuard : AmbientGuard {
   NoGradGuard() : AmbientGuard(ambient::kGradMode, false) {}
 };

@@ -1,8 +1,10 @@
-// Hidden test cases run in processes of their own, and forks whose children report by their exit status.
+// Parts of tests in processes of their own: hidden test cases in a new one, functions in a fork.
 #pragma once
 #include <sys/wait.h>
 #include <unistd.h>
+#include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <string>
 
@@ -14,18 +16,36 @@ inline int run_child(const std::string& tag, const std::string& environment = ""
   return std::system(("env " + environment + " " + self + " '" + tag + "' > /dev/null 2>&1").c_str());
 }
 
-/// Forks; the child runs `body` (which says whether all was well) and ends at once. A child that hangs is ended by a signal.
+/// Forks; the child runs `body` (which says whether all was well) and ends at once, or `by_exit` through exit(), with static
+/// destructors. A child that hangs is ended by SIGALRM.
 template <class F>
-pid_t fork_child(F body) {
+pid_t fork_child(F body, bool by_exit = false) {
   const pid_t pid = fork();
   if (pid != 0) return pid;
   alarm(120);
-  _exit(body() ? 0 : 1);
+  int result = 2;
+  try {
+    result = body() ? 0 : 1;
+  } catch (const std::exception& e) { std::fprintf(stderr, "in the child: %s\n", e.what()); }
+  if (by_exit) std::exit(result);
+  _exit(result);
 }
-inline bool child_ended_well(pid_t pid) {
+
+/// Waits for a child: "" when all was well, else "exit status 1", "signal 11".
+inline std::string end_of_child(pid_t pid) {
   int status = 0;
-  return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  if (pid < 0 || waitpid(pid, &status, 0) != pid) return "no child";
+  if (WIFSIGNALED(status)) return "signal " + std::to_string(WTERMSIG(status));
+  return WEXITSTATUS(status) == 0 ? "" : "exit status " + std::to_string(WEXITSTATUS(status));
 }
+inline bool child_ended_well(pid_t pid) { return end_of_child(pid).empty(); }
+
+/// Runs `body` in a child and waits for it.
+template <class F>
+std::string in_child(F body, bool by_exit = false) {
+  return end_of_child(fork_child(body, by_exit));
+}
+inline std::string by_signal(int number) { return "signal " + std::to_string(number); }
 
 /// Lets parent and child take turns: each side waits for a byte of the other's.
 class Turns {

@@ -1,5 +1,6 @@
 // Own code memory: what is installed runs, what is freed traps, nothing leaks, and full is told apart from refused.
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <random>
 #include <thread>
 #include "child_process.h"
@@ -73,10 +74,7 @@ TEST_CASE("executing freed code traps") {
   Installed keep(1, 64), gone(2, 64);
   auto* fn = reinterpret_cast<uint32_t (*)()>(gone.at);
   gone.free();
-  const pid_t child = fork_child([fn] { return fn() == 2; });
-  int status = 0;
-  REQUIRE(waitpid(child, &status, 0) == child);
-  REQUIRE((WIFSIGNALED(status) && WTERMSIG(status) == SIGTRAP));
+  REQUIRE(in_child([fn] { return fn() == 2; }) == by_signal(SIGTRAP));
   keep.free();
 }
 

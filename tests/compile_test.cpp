@@ -1,9 +1,5 @@
 // compile(): options, stances, limits, what a person sees.
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
@@ -11,12 +7,14 @@
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include "child_process.h"
 #include "codegen/kernel.h"
 #include "engine/frame/breaks.h"
 #include "engine/frame/size_expr.h"
 #include "runtime/cpu.h"
 #include "runtime/env.h"
 #include "runtime/log.h"
+#include "sandbox.h"
 #include "support.h"
 
 using namespace sinter;
@@ -121,12 +119,46 @@ TEST_CASE("a recompile line names function, place, input and both values") {
   REQUIRE(logs.has("input 0 'x' size[0] was 10, now 7"));
 }
 
+TEST_CASE("the recompile line of a region that ended earlier says where and why") {
+  Capture logs("recompiles");
+  auto g = compile(
+      [](const Tensor& x, bool stop) {
+        Tensor y = x * 2;
+        if (stop) throw std::logic_error("stop");
+        return y + 1;
+      },
+      {.name = "stops"});
+  g(ones({3}), false);
+  g(ones({4}), false);  // a reason that is not the next one's
+  REQUIRE_THROWS_AS(g(ones({3}), true), std::logic_error);
+  REQUIRE(logs.has("recompile #2 of stops (compile_test.cpp:"));
+  REQUIRE(logs.has("the region ended at compile_test.cpp:"));
+  REQUIRE(logs.has("an exception passed through"));
+}
+
+TEST_CASE("a limit's message says which variable raises it, and nothing about eager where it is thrown") {
+  REQUIRE(run_child("[limit-child]", "SINTER_RECOMPILE_LIMIT=1") == 0);
+  REQUIRE(run_child("[limit-child]", "SINTER_RECOMPILE_LIMIT=1 SINTER_FAIL_ON_RECOMPILE_LIMIT=1") == 0);
+}
+TEST_CASE("child: one variant", "[.][limit-child]") {
+  Capture logs;
+  auto g = compile([](const Tensor& x, int n) { return n ? x.exp().sin() : x.exp().cos(); });
+  std::string text;
+  try {
+    for (int n : {0, 1}) g(ones({3}), n);
+    text = logs.text();
+  } catch (const RecompileError& e) { text = e.what(); }
+  REQUIRE(text.find("SINTER_RECOMPILE_LIMIT raises the limit") != std::string::npos);
+  REQUIRE((text.find("runs eager") != std::string::npos) == (env().fail_on_recompile_limit == 0));
+}
+
 TEST_CASE("a break line names place, reason and hint") {
   Capture logs("breaks");
   auto g = compile([](const Tensor& x) { return x * x.sum().item<float>(); }, {.name = "reads"});
   g(ones({3}));
   REQUIRE(logs.has("graph break in reads (compile_test.cpp:"));
   REQUIRE(logs.has("value_read"));
+  REQUIRE(logs.has(" Hint: read values after the compiled call"));
   const std::string first = logs.text();
   g(ones({3}));
   REQUIRE(logs.text() == first);  // once
@@ -153,11 +185,13 @@ TEST_CASE("an unknown log topic warns") {
 
 TEST_CASE("explain tells regions, breaks, guards, live-outs") {
   sinter::reset();
-  auto g = compile([](const Tensor& x) {
-    const Tensor h = x.exp();
-    const float s = h.sum().item<float>();
-    return h * s;
-  });
+  auto g = compile(
+      [](const Tensor& x) {
+        const Tensor h = x.exp();
+        const float s = h.sum().item<float>();
+        return h * s;
+      },
+      {.arg_names = {"x"}});
   const Explanation e = explain(g)(randn({4}));
   REQUIRE(e.graph_count == 2);
   REQUIRE(e.graph_break_count == 1);
@@ -165,7 +199,10 @@ TEST_CASE("explain tells regions, breaks, guards, live-outs") {
   REQUIRE(e.regions[0].break_name == "value_read");
   REQUIRE(e.regions[0].live_outs.size() == 2);  // h is still in scope, and the sum
   REQUIRE(e.regions[1].break_name == "frame_end");
+  REQUIRE(e.regions[0].guards.size() == 1);
+  REQUIRE(e.regions[0].guards[0].find("input 0 'x': f32[4], first used at compile_test.cpp:") == 0);
   REQUIRE(e.regions[1].guards.size() == 1);
+  REQUIRE(e.regions[1].guards[0].find("captured input 0: f32[4]") == 0);
   const std::string text = e.str();
   REQUIRE(text.find("Graph Break Count: 1") != std::string::npos);
   REQUIRE(text.find("exp (compile_test.cpp:") != std::string::npos);
@@ -221,8 +258,7 @@ TEST_CASE("debug files hold graph, program and annotated assembly") {
   // SINTER_DEBUG_DIR is read once at start: a child process has it.
   const auto dir = std::filesystem::temp_directory_path() / "sinter_debug_test";
   std::filesystem::remove_all(dir);
-  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
-  REQUIRE(std::system(("SINTER_DEBUG_DIR=" + dir.string() + " " + self + " '[debug-child]' > /dev/null 2>&1").c_str()) == 0);
+  REQUIRE(run_child("[debug-child]", "SINTER_DEBUG_DIR=" + dir.string()) == 0);
   bool graph = false, assembly = false;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(dir)) {
     if (!entry.is_regular_file()) continue;
@@ -233,20 +269,18 @@ TEST_CASE("debug files hold graph, program and annotated assembly") {
   }
   REQUIRE(graph);
   REQUIRE(assembly);
+  // Functions without a name do not overwrite each other's: the folder says where each was compiled.
+  REQUIRE(std::distance(std::filesystem::directory_iterator(dir), {}) == 2);
   std::filesystem::remove_all(dir);
 }
 TEST_CASE("child of the test of debug files", "[.][debug-child]") {
   auto g = compile([](const Tensor& x) { return x.tanh() * 2; });
+  auto h = compile([](const Tensor& x) { return x.sin() * 2; });
   g(randn({8}));
+  h(randn({8}));
 }
 
 namespace {
-/// Runs a hidden test case of this program in a process of its own.
-int run_child(const std::string& tag) {
-  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
-  return std::system((self + " '" + tag + "' > /dev/null 2>&1").c_str());
-}
-
 void check_against_eager() {
   auto f = [](const Tensor& x) { return softmax(x.sin() * 2 + 1, -1); };
   auto g = compile(f);
@@ -259,19 +293,7 @@ TEST_CASE("a system that refuses executable memory: interpreted, said once, same
   REQUIRE(run_child("[no-exec-child]") == 0);
 }
 TEST_CASE("child: no new executable mapping is allowed", "[.][no-exec-child]") {
-  // mmap and mprotect with PROT_EXEC fail from here on.
-  sock_filter filter[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_mmap, 1, 0),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_mprotect, 0, 3),
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[2])),
-      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  sock_fprog program{static_cast<unsigned short>(std::size(filter)), filter};
-  REQUIRE(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-  REQUIRE(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+  REQUIRE(refuse_executable_mappings(false));
   Capture logs;
   check_against_eager();
   REQUIRE_FALSE(codegen::jit_available());
@@ -286,8 +308,7 @@ TEST_CASE("under memory-deny-write-execute kernels are still generated") {
   REQUIRE(run_child("[mdwe-child]") == 0);
 }
 TEST_CASE("child: memory-deny-write-execute", "[.][mdwe-child]") {
-  constexpr int kSetMdwe = 65, kRefuseExecGain = 1;  // PR_SET_MDWE, Linux 6.3
-  if (prctl(kSetMdwe, kRefuseExecGain, 0, 0, 0) != 0) return;
+  if (!deny_write_execute()) return;
   check_against_eager();
   REQUIRE(codegen::jit_available());
 }

@@ -1,8 +1,8 @@
 // Guard rows G01-G18: properties of a tensor.
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include <array>
+#include <csignal>
+#include "child_process.h"
 #include "frontend/nn/set_data.h"
 #include "guard_rows.h"
 
@@ -226,22 +226,18 @@ TEST_CASE("G15 read-only memory: fine as an argument that is only read") {
 TEST_CASE("G15 read-only memory written: the same fault as in eager") {
   // No error can be thrown for it: memory protection is not the library's. What matters is that compiled code does not differ.
   const auto dies = [](bool compiled) {
-    const pid_t child = fork();
-    if (child == 0) {
+    return in_child([compiled] {
       void* p = mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
       const Tensor t = from_blob(p, {8});
       const auto f = [](const Tensor& x) { x.add_(1); };
       signal(SIGSEGV, SIG_DFL);
       compiled ? compile(f)(t) : f(t);
-      _exit(0);
-    }
-    int status = 0;
-    waitpid(child, &status, 0);
-    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+      return true;
+    });
   };
 #if !defined(__SANITIZE_ADDRESS__)
-  REQUIRE(dies(false) == SIGSEGV);
-  REQUIRE(dies(true) == SIGSEGV);
+  REQUIRE(dies(false) == by_signal(SIGSEGV));
+  REQUIRE(dies(true) == by_signal(SIGSEGV));
 #endif
 }
 

@@ -1,7 +1,6 @@
 // Budgets that close a region and limits that send the rest of one to eager: nothing is lost, and they take effect.
 // The environment is read once at start, so small limits are tested in processes of their own.
-#include <cstdlib>
-#include <filesystem>
+#include "child_process.h"
 #include "runtime/env.h"
 #include "runtime/log.h"
 #include "support.h"
@@ -11,11 +10,7 @@ using namespace sinter::test;
 
 namespace {
 
-/// Runs a hidden test case of this program with one more environment variable.
-bool passes_with(const std::string& variable, const std::string& tag) {
-  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
-  return std::system((variable + " " + self + " '" + tag + "' > /dev/null 2>&1").c_str()) == 0;
-}
+bool passes_with(const std::string& variable, const std::string& tag) { return run_child(tag, variable) == 0; }
 
 /// A function that takes another path for every number of turns.
 Tensor turns(const Tensor& x, int n) {

@@ -1,14 +1,16 @@
 // The process around compiled functions: fork, small stacks, threads that end, static destruction, libraries that are unloaded.
-#include "process.h"
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <atomic>
 #include <optional>
+#include <thread>
+#include "child_process.h"
 #include "codegen/kernel.h"
 #include "engine/program/program.h"
 #include "runtime/allocator.h"
 #include "runtime/log.h"
+#include "small_stack.h"
 #include "support.h"
 
 using namespace sinter;

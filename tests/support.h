@@ -1,28 +1,12 @@
-// Helpers of the frame tests: bitwise comparison and state of the generator.
+// What tests of frames need: Catch2, all of sinter, bitwise comparison, counts of compiled regions.
 #pragma once
 #include <catch2/catch.hpp>
-#include <cstring>
+#include "bits.h"
 #include "frontend/sinter/sinter.h"
 
 namespace sinter::test {
 
-/// Contents in logical order, as raw bytes: equal exactly when dtype, shape and every bit agree.
-inline std::string bits(const Tensor& t) {
-  const Tensor c = t.detach().contiguous();
-  std::string out = std::string(dtype_name(c.dtype())) + to_string(c.sizes()) + ":";
-  const auto n = static_cast<size_t>(c.numel()) * c.element_size();
-  if (n == 0) return out;
-  const void* p = c.dtype() == kBool    ? static_cast<const void*>(c.const_data_ptr<bool>())
-                  : c.dtype() == kLong  ? static_cast<const void*>(c.const_data_ptr<int64_t>())
-                  : c.dtype() == kFloat ? static_cast<const void*>(c.const_data_ptr<float>())
-                                        : static_cast<const void*>(c.const_data_ptr<double>());
-  out.append(static_cast<const char*>(p), n);
-  return out;
-}
-
-inline bool same_bits(const Tensor& a, const Tensor& b) { return bits(a) == bits(b); }
-
-/// Recompiles and first compiles of a compiled object since the last look.
+/// Regions compiled, first ones and recompiles, since the object was made or reset.
 template <class C>
 int64_t compiles(const C& c) {
   return c.stats().regions_compiled;

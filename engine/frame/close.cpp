@@ -9,6 +9,7 @@
 #include "../../runtime/out_of_memory.h"
 #include "context.h"
 #include "interpret.h"
+#include "reason.h"
 #include "region_builder.h"
 #include "registry.h"
 #include "report.h"
@@ -242,8 +243,8 @@ void Context::close(Break reason, Loc loc) {
 
 namespace {
 void log_break(const CompiledState& owner, const Leaf& leaf, Break reason, Loc loc) {
-  log(LogTopic::Breaks, "graph break in {} at {}: {} ({}). The region before it has {} operators. {}", owner.where(), place(loc),
-      break_info(reason).text, break_info(reason).name, leaf.path.size(), break_info(reason).hint);
+  log(LogTopic::Breaks, "graph break in {} at {}: {} ({}). Operators in the region before it: {}.{}", owner.where(), place(loc),
+      break_info(reason).text, break_info(reason).name, leaf.path.size(), hint_sentence(reason));
 }
 }  // namespace
 
@@ -253,7 +254,8 @@ void Context::close_region(Break reason, Loc loc) try {
   if (last == nullptr) return;
   const bool visited = is_open_ && current_frame != this;
   loc = loc.line == 0 ? last->info->loc : interned(loc);  // an exception, the frame's end: after this operator
-  if (!recording_.empty()) {
+  const bool recorded = !recording_.empty();
+  if (recorded) {
     // Where another thread was first, its event stands for ours, and our result object moves to its place.
     last = tries_->merge(
         recording_base_, recording_, [&] { reserve_pooled(); },
@@ -264,18 +266,20 @@ void Context::close_region(Break reason, Loc loc) try {
   if (aliases_.size() > 1)
     std::sort(aliases_.begin(), aliases_.end(), [](const auto& a, const auto& b) { return a.slot < b.slot; });
   Leaf* leaf = tries_->leaf_of(last, aliases_, reason, loc, made);
+  if (made && !recorded && log_enabled(LogTopic::Recompiles)) miss_reason_ = explain_end(*leaf);
   std::vector<CloseRecord>* const records = current_listener();
   const HiddenFrame hidden;
   RegionRunner runner(*this, *leaf);
   runner.find_live();
   // From here the region is consumed: whatever happens below, its events are not executed a second time.
-  CloseRecord record{reason, loc, leaf->number, static_cast<int32_t>(leaf->path.size()), false, false, {}};
+  CloseRecord record{reason, loc, leaf->number, static_cast<int32_t>(leaf->path.size()), false, false, {}, {}};
   std::exception_ptr failure;
   try {
     const bool first_of_its_kind = (made || reason != leaf->reason) && reason != Break::frame_end;
     execute(runner, *leaf, reason, made, record);
     // Said before the results are given away: where there is no memory for it, the region counts as failed.
     if (records != nullptr) {
+      record.guards = describe_guards(*this, *leaf);
       record.live_outs = name_live_outs(*leaf, runner.live());
       records->push_back(std::move(record));
     }
@@ -289,8 +293,8 @@ void Context::close_region(Break reason, Loc loc) try {
   if (failure) std::rethrow_exception(failure);
   if (owner_->options.fullgraph && !SINTER_MUTANT(fullgraph_allows_breaks) && reason != Break::frame_end &&
       reason != Break::exception)
-    raise<GraphBreakError>("{} is compiled with fullgraph, but there is a graph break at {}:{}: {}. {}", owner_->where(),
-                           loc.file, loc.line, break_info(reason).text, break_info(reason).hint);
+    raise<GraphBreakError>("{} is compiled with fullgraph, but there is a graph break at {}:{}: {}.{}", owner_->where(), loc.file,
+                           loc.line, break_info(reason).text, hint_sentence(reason));
 } catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 /// What a visitor's close left to the owner.
@@ -370,7 +374,7 @@ void Context::reset_region(Leaf* leaf) {
 }
 
 Region Context::region_of(const Leaf& leaf, const std::vector<uint64_t>& live) const {
-  return build_region(leaf, slots, scalars, free_ints_, live, fmt::format("{}_r{}", owner_->options.name, leaf.number));
+  return build_region(leaf, slots, scalars, free_ints_, live, region_name(*owner_, leaf));
 }
 
 void Context::reserve_pooled() {

@@ -10,6 +10,8 @@
 
 namespace sinter {
 
+inline constexpr const char* kDefaultName = "compiled";
+
 /// compile() options, PyTorch's names.
 struct CompileOptions {
   std::string name = {};                    // in logs; default: "compiled" and the line of compile()

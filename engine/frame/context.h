@@ -28,7 +28,7 @@ struct CloseRecord {
   int32_t region;
   int32_t n_ops;
   bool interpreted, compiled_now;
-  std::vector<std::string> live_outs;
+  std::vector<std::string> guards, live_outs;
 };
 
 /// Storages of the inputs bound in the open region, found by address. Reset in O(1).

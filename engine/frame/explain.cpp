@@ -25,15 +25,8 @@ detail::ExplainScope::ExplainScope(CompiledState& state)
 detail::ExplainScope::~ExplainScope() { Context::listener = impl_->outer; }
 
 namespace {
-void describe_leaf(const Leaf& leaf, const CompiledState& state, RegionExplanation& r) {
-  int32_t input = 0;
-  for (const Event* e : leaf.path) {
-    r.ops.push_back(fmt::format("{} ({})", event_name(*e), place(e->info->loc)));
-    for (const InputGuard& g : e->info->guards)
-      r.guards.push_back(
-          fmt::format("{}, first used at {}", describe_guard(g, fmt::format("input {}", input++)), place(e->info->loc)));
-  }
-  (void)state;
+void describe_leaf(const Leaf& leaf, RegionExplanation& r) {
+  for (const Event* e : leaf.path) r.ops.push_back(fmt::format("{} ({})", event_name(*e), place(e->info->loc)));
   r.compile_us = leaf.compile_us;
   const ProgramEntry* entry = leaf.programs.load(std::memory_order_acquire);
   if (entry == nullptr) return;
@@ -58,9 +51,9 @@ Explanation detail::ExplainScope::finish() try {
     r.break_loc = record.loc;
     r.interpreted = record.interpreted;
     r.compiled_now = record.compiled_now;
+    r.guards = std::move(record.guards);
     r.live_outs = std::move(record.live_outs);
-    if (static_cast<size_t>(record.region) < leaves.size())
-      describe_leaf(*leaves[static_cast<size_t>(record.region)], impl_->state, r);
+    if (static_cast<size_t>(record.region) < leaves.size()) describe_leaf(*leaves[static_cast<size_t>(record.region)], r);
     e.op_count += static_cast<int>(r.ops.size());
     e.regions.push_back(std::move(r));
   }
@@ -83,7 +76,7 @@ std::string Explanation::str() const try {
   for (const RegionExplanation& r : regions) {
     out += fmt::format("Region {} ({}{})\n", r.number,
                        r.interpreted ? "interpreted with eager kernels" : fmt::format("compiled in {:.0f} us", r.compile_us),
-                       r.compiled_now ? ", by this call" : "");
+                       r.compiled_now && !r.interpreted ? ", by this call" : "");
     list(out, "Ops", r.ops);
     list(out, "Guards", r.guards);
     list(out, "Kernels", r.kernels);

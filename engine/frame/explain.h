@@ -12,7 +12,7 @@ namespace sinter {
 struct RegionExplanation {
   int number = 0;                      // within the compiled function
   std::vector<std::string> ops;        // "linear (model.cpp:12)"
-  std::vector<std::string> guards;     // "input 0 'x': f32[10, 5]"
+  std::vector<std::string> guards;     // "input 0 'x': f32[10, 5], first used at model.cpp:12"
   std::vector<std::string> live_outs;  // materialised because still referenced
   std::vector<std::string> kernels;    // program steps; empty when interpreted
   std::string break_name, break_text, hint;

@@ -60,7 +60,7 @@ thread_local Contexts t_contexts;
 
 namespace {
 CompileOptions with_name(CompileOptions o) {
-  if (o.name.empty()) o.name = "compiled";
+  if (o.name.empty()) o.name = kDefaultName;
   return o;
 }
 }  // namespace

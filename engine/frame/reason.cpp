@@ -64,6 +64,11 @@ std::string event_difference(const Event& e, const OpCall& c, uint64_t key, cons
 
 }  // namespace
 
+std::string explain_end(const Leaf& leaf) {
+  if (leaf.next_variant != nullptr) return "inputs share memory in another way than before";
+  return fmt::format("the region ended at {}: {}", place(leaf.reason_loc), break_info(leaf.reason).text);
+}
+
 std::string name_input(TensorImpl* t, int32_t input_number, const Context& context) {
   const auto* end = context.arguments + context.n_arguments;
   const auto* it = std::find(context.arguments, end, t);

@@ -28,9 +28,10 @@ bool Context::refused(Entry& entry, const OpCall& c) {
   const bool own = entry.variants.load() >= env().recompile_limit && !SINTER_MUTANT(recompile_limit_ignored);
   const bool all = accumulated_variants.load() >= env().accumulated_recompile_limit && !SINTER_MUTANT(accumulated_limit_ignored);
   if (!own && !all && (tries_->event_count() < env().node_limit || SINTER_MUTANT(node_limit_ignored))) return false;
+  const bool fails = env().fail_on_recompile_limit;
   const std::string text = fmt::format(
-      "{} hit {} ({})\n   function: {}\n   last reason: {}\n   The rest of this region runs eager. SINTER_LOGS=recompiles shows "
-      "every reason.",
+      "{} hit {} ({})\n   function: {}\n   last reason: {}\n   {}SINTER_LOGS=recompiles shows every reason, SINTER_{} raises the "
+      "limit.",
       op_info(c.op).name,
       own   ? "recompile_limit"
       : all ? "accumulated_recompile_limit"
@@ -38,8 +39,11 @@ bool Context::refused(Entry& entry, const OpCall& c) {
       own   ? env().recompile_limit
       : all ? env().accumulated_recompile_limit
             : env().node_limit,
-      owner_->where(), miss_reason_);
-  if (env().fail_on_recompile_limit) throw RecompileError(text);
+      owner_->where(), miss_reason_, fails ? "" : "The rest of this region runs eager. ",
+      own   ? "RECOMPILE_LIMIT"
+      : all ? "ACCUMULATED_RECOMPILE_LIMIT"
+            : "NODE_LIMIT");
+  if (fails) throw RecompileError(text);
   if (!entry.warned.exchange(true)) warn(text);
   return true;
 }

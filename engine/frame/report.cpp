@@ -8,9 +8,16 @@
 
 namespace sinter {
 
-std::string place(Loc loc) {
+static std::string file_name(Loc loc) {
   const std::string file = loc.file;
-  return fmt::format("{}:{}", file.substr(file.find_last_of('/') + 1), loc.line);
+  return file.substr(file.find_last_of('/') + 1);
+}
+
+std::string place(Loc loc) { return fmt::format("{}:{}", file_name(loc), loc.line); }
+
+std::string hint_sentence(Break reason) {
+  const std::string hint = break_info(reason).hint;
+  return hint.empty() ? hint : " Hint: " + hint + ".";
 }
 
 void report_recompile(Context& context, const Leaf& leaf, int variant) {
@@ -18,14 +25,24 @@ void report_recompile(Context& context, const Leaf& leaf, int variant) {
     log(LogTopic::Recompiles, "recompile #{} of {}: {}", variant - 1, context.owner().where(), context.miss_reason());
   if (!log_enabled(LogTopic::Guards)) return;
   std::string text = fmt::format("region {} of {}, guards:", leaf.number, context.owner().where());
-  int32_t input = 0;
+  for (const std::string& guard : describe_guards(context, leaf)) text += "\n  " + guard;
+  log_line(LogTopic::Guards, text);
+}
+
+std::vector<std::string> describe_guards(const Context& context, const Leaf& leaf) {
+  std::vector<std::string> guards;
   for (const Event* e : leaf.path)
     for (const InputGuard& g : e->info->guards) {
-      const std::string name = fmt::format("input {} ({})", input, name_input(context.slots[g.slot], input, context));
-      text += fmt::format("\n  {}, first used at {}", describe_guard(g, name), place(e->info->loc));
-      ++input;
+      const std::string name = name_input(context.slots[g.slot], static_cast<int32_t>(guards.size()), context);
+      guards.push_back(fmt::format("{}, first used at {}", describe_guard(g, name), place(e->info->loc)));
     }
-  log_line(LogTopic::Guards, text);
+  return guards;
+}
+
+std::string region_name(const CompiledState& owner, const Leaf& leaf) {
+  std::string name = owner.options.name;
+  if (name == kDefaultName) name += fmt::format("_{}_{}", file_name(owner.loc), owner.loc.line);
+  return fmt::format("{}_r{}", name, leaf.number);
 }
 
 namespace {

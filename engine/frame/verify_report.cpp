@@ -60,7 +60,7 @@ std::string describe(const Difference& d, const std::string& name, const TensorI
 }
 
 void report_difference(const VerifiedRun& run, const PrivateRegion& copies, const std::string& what) {
-  const std::string name = fmt::format("{}_r{}", run.context.owner().options.name, run.leaf.number);
+  const std::string name = region_name(run.context.owner(), run.leaf);
   const Region region = build_region(run.leaf, run.slots, run.scalars, run.free_ints, run.entry.live, name);
   const std::string folder = env().debug_dir.empty() ? "set SINTER_DEBUG_DIR to have the inputs written to files"
                                                      : write_reproducer(run, copies, region, what);

@@ -14,19 +14,14 @@
 #include "engine/program/cache.h"
 #include "frontend/nn/set_data.h"
 #include "frontend/sinter/sinter.h"
+#include "tests/bits.h"
 
 using namespace sinter;
+using test::same_bits;
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-bool same(const Tensor& a, const Tensor& b) {
-  if (a.dtype() != b.dtype() || !(a.sizes() == b.sizes())) return false;
-  const Tensor x = a.detach().contiguous(), y = b.detach().contiguous();
-  return std::memcmp(x.const_data_ptr<float>(), y.const_data_ptr<float>(), static_cast<size_t>(x.numel()) * x.element_size()) ==
-         0;
-}
 
 Tensor body(const Tensor& x, int depth) {
   Tensor y = x * 2;
@@ -55,7 +50,7 @@ using Act = void (*)(World&, std::mt19937&);
 void call_shared(World& w, std::mt19937& r) {
   const Tensor x = randn({static_cast<int64_t>(1 + r() % 5), static_cast<int64_t>(1 + r() % 9)});
   const int depth = static_cast<int>(r() % 6);
-  w.check(same(body(x, depth), w.shared(x, depth)));
+  w.check(same_bits(body(x, depth), w.shared(x, depth)));
 }
 
 void call_own(World& w, std::mt19937& r) {
@@ -63,7 +58,7 @@ void call_own(World& w, std::mt19937& r) {
   auto own = compile([depth](const Tensor& x) { return body(x, depth).relu(); });
   for (int i = 0; i < 3; ++i) {
     const Tensor x = randn({3, static_cast<int64_t>(1 + r() % 40)});
-    w.check(same(body(x, depth).relu(), own(x)));
+    w.check(same_bits(body(x, depth).relu(), own(x)));
   }
 }
 
@@ -89,7 +84,7 @@ void train(World& w, std::mt19937& r) {
     return cat({fc->weight.detach().reshape({-1}), last.detach().reshape({1})}, 0);
   };
   (void)r;
-  w.check(same(steps(false), steps(true)));
+  w.check(same_bits(steps(false), steps(true)));
 }
 
 /// A value that is pending in this thread's frame while other threads may take it.
@@ -105,7 +100,7 @@ void hand_over(World& w, std::mt19937& r) {
     Tensor after = h + 1;
     return after;
   });
-  w.check(same(want + 1, g(x)));
+  w.check(same_bits(want + 1, g(x)));
 }
 
 void take_over(World& w, std::mt19937& r) {
@@ -117,9 +112,9 @@ void take_over(World& w, std::mt19937& r) {
     w.handed_over.pop_back();
   }
   ++w.handed;
-  if (r() % 2) return w.check(same(p.first, p.second));
+  if (r() % 2) return w.check(same_bits(p.first, p.second));
   auto g = compile([](const Tensor& t) { return t.sin() - 1; });
-  w.check(same(p.second.sin() - 1, g(p.first)));
+  w.check(same_bits(p.second.sin() - 1, g(p.first)));
 }
 
 void reset_something(World& w, std::mt19937& r) {
@@ -138,7 +133,7 @@ void change_module(World& w, std::mt19937& r) {
   else w.net->bias.add_(1);
   auto g = compile(w.net);
   const Tensor x = randn({2, 6});
-  w.check(same(w.net(x), g(x)));
+  w.check(same_bits(w.net(x), g(x)));
 }
 
 void throw_inside(World& w, std::mt19937&) {

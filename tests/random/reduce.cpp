@@ -1,7 +1,7 @@
 #include "reduce.h"
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
+#include "../child_process.h"
 #include "generate.h"
 
 namespace sinter::test {
@@ -103,22 +103,15 @@ class Reducer {
 Program reduce(Program p, const std::function<bool(const Program&)>& fails) { return Reducer(std::move(p), fails).run(); }
 
 bool fails_in_child(const Program& p, const Config& config) {
-  const pid_t child = fork();
-  if (child == 0) {
+  const std::string end = in_child([&] {
     const rlimit none{0, 0};
     setrlimit(RLIMIT_CORE, &none);
-    if (!std::freopen("/dev/null", "w", stderr)) _exit(2);
+    if (!std::freopen("/dev/null", "w", stderr)) return false;
     alarm(20);
     Rates rates;
-    bool fails = true;
-    try {
-      fails = !check_program(p, config, rates).empty();
-    } catch (const std::exception&) {}
-    _exit(fails);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  return status != 0;
+    return check_program(p, config, rates).empty();
+  });
+  return !end.empty();
 }
 
 }  // namespace sinter::test

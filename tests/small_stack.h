@@ -1,32 +1,16 @@
-#include "process.h"
+// Running a function on a thread with a small stack.
+#pragma once
 #include <fmt/format.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <cstring>
-#include <exception>
+#include <functional>
 #include <stdexcept>
-#include <string>
 
 namespace sinter::test {
 
-std::string in_child(const std::function<bool()>& f, bool by_exit) {
-  const pid_t child = fork();
-  if (child < 0) return "fork failed";
-  if (child == 0) {
-    alarm(60);
-    int result = 2;
-    try {
-      result = f() ? 0 : 1;
-    } catch (const std::exception& e) { fmt::print(stderr, "in the child: {}\n", e.what()); }
-    if (by_exit) std::exit(result);
-    _exit(result);
-  }
-  int status = 0;
-  if (waitpid(child, &status, 0) != child) return "waitpid failed";
-  if (WIFEXITED(status)) return WEXITSTATUS(status) == 0 ? "" : fmt::format("exit status {}", WEXITSTATUS(status));
-  return fmt::format("signal {}", WTERMSIG(status));
-}
-
-size_t on_small_stack(size_t bytes, const std::function<void()>& f) {
+/// Runs `f` on a thread whose stack has `bytes`; returns how many of them were used.
+inline size_t on_small_stack(size_t bytes, const std::function<void()>& f) {
   constexpr size_t kGuard = 4096;
   constexpr unsigned char kUntouched = 0xa5;
   void* mapped = mmap(nullptr, bytes + kGuard, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
