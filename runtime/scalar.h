@@ -7,6 +7,11 @@
 
 namespace sinter {
 
+/// Out-of-range and NaN give INT64_MIN as the x86 conversion does.
+constexpr int64_t truncate_to_int64(double d) {
+  return d >= -9223372036854775808.0 && d < 9223372036854775808.0 ? static_cast<int64_t>(d) : INT64_MIN;
+}
+
 /// A number given by the user: bool, int64 or double (float is widened). Compared by bits and type, never by value.
 class Scalar {
  public:
@@ -38,11 +43,8 @@ class Scalar {
   constexpr double to_double() const {
     return is_floating_point() ? std::bit_cast<double>(bits_) : static_cast<double>(static_cast<int64_t>(bits_));
   }
-  /// Truncates a floating value; out-of-range and NaN give INT64_MIN as the x86 conversion does.
   constexpr int64_t to_int64() const {
-    if (!is_floating_point()) return static_cast<int64_t>(bits_);
-    const double d = std::bit_cast<double>(bits_);
-    return d >= -9223372036854775808.0 && d < 9223372036854775808.0 ? static_cast<int64_t>(d) : INT64_MIN;
+    return is_floating_point() ? truncate_to_int64(std::bit_cast<double>(bits_)) : static_cast<int64_t>(bits_);
   }
   constexpr bool to_bool() const { return is_floating_point() ? to_double() != 0 : bits_ != 0; }
   template <class T>

@@ -122,3 +122,8 @@ TEST_CASE("what does not fit into 63 bits becomes the least int64, eager and com
       }
   }
 }
+
+TEST_CASE("a padding row as large as int64 goes is refused") {  // padding_idx + 1 overflowed
+  const Tensor weight = randn({3, 2});
+  REQUIRE_THROWS_WITH(embedding(weight, tensor({0, 2}), INT64_MAX), Catch::Contains("Padding_idx must be within num_embeddings"));
+}

@@ -1,5 +1,8 @@
 // Programs in which one missing condition of a pass, of fusion or of the buffer plan would give another value.
+#include <bit>
 #include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
 #include "engine/passes/passes.h"
 #include "region_tape.h"
 
@@ -147,4 +150,13 @@ TEST_CASE("bounds of clamp: signed zeros and NaN") {
       t.live(t.call(Op::clamp, {t.input({7, 300})}, 3, {}, {Scalar(bound), Scalar(bound)}));
       checked(t);
     }
+}
+
+TEST_CASE("an exponent that is no int64, in int64 arithmetic") {  // was converted as the compiler liked
+  const double inf = std::numeric_limits<double>::infinity();
+  for (const double exponent : {inf, 1e300}) {
+    Tape t;
+    t.live(t.call(Op::pow, {t.input({20}, kLong, {}, 3)}, std::bit_cast<uint64_t>(exponent), {}, {}, kAttrExponent));
+    checked(t);
+  }
 }

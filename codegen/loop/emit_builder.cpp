@@ -1,6 +1,7 @@
 #include "emit_builder.h"
 #include "../../runtime/math/scalef.h"
 #include "../../runtime/mutants.h"
+#include "../../runtime/scalar.h"
 
 namespace sinter::codegen {
 
@@ -20,7 +21,7 @@ V EmitBuilder::constant(ScalarType t, double value) {
     case ScalarType::Bool:
       return mask_constant(value != 0);
     default:
-      return constant_bits(t, static_cast<uint64_t>(static_cast<int64_t>(value)));
+      return constant_bits(t, static_cast<uint64_t>(truncate_to_int64(value)));
   }
 }
 

@@ -37,7 +37,7 @@ void embedding_dense_backward(Derivation& d) {
     d.out[0] = g;
     return;
   }
-  const Tensor padding = d.scalar_op(Op::eq, indices, Scalar(static_cast<int64_t>(d.node.attr) - 1));
+  const Tensor padding = d.scalar_op(Op::eq, indices, Scalar(static_cast<int64_t>(d.node.attr - 1)));
   d.out[0] = d.where(d.unsqueeze(padding, padding.dim()), d.zeros_of({}, g.dtype()), g);
 }
 

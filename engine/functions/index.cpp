@@ -16,7 +16,7 @@ Tensor index_select(const Tensor& self, int64_t dim, const Tensor& index, Loc lo
 Tensor embedding(const Tensor& weight, const Tensor& indices, int64_t padding_idx, Loc loc) {
   if (padding_idx < -1)
     fail<IndexError>(NamedCall(Op::embedding, weight).call, "padding_idx must be -1 (none) or a row, got {}", padding_idx);
-  return call2(Op::embedding, weight, indices, static_cast<uint64_t>(padding_idx + 1), loc);
+  return call2(Op::embedding, weight, indices, static_cast<uint64_t>(padding_idx) + 1, loc);
 }
 Tensor scatter_add(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src, Loc loc) {
   return call3(Op::scatter_add, self, index, src, dim_attr(Op::scatter_add, self, dim), loc);

@@ -153,7 +153,7 @@ void add_at_index(const KernelArgs& args) {
 template <class T>
 void embedding_dense_backward(const KernelArgs& args) {
   const TensorView &grad = args.in[0], &index = args.in[1], &out = args.out;
-  const int64_t padding = static_cast<int64_t>(args.attr) - 1;
+  const auto padding = static_cast<int64_t>(args.attr - 1);
   strided_loop<1>(out.sizes, {out.strides.data()}, [&](const int64_t* o) { out.as<T>()[o[0]] = 0; });
   const size_t last = grad.sizes.size() - 1;
   const int64_t columns = grad.sizes[last], step = grad.strides[last];

@@ -91,7 +91,8 @@ struct Native {
   }
   template <ScalarType T>
   SINTER_NATIVE Vec<T> k(double v) {
-    return splat<T>(static_cast<Element<T>>(v));
+    if constexpr (T == ScalarType::Long) return splat<T>(v >= -0x1p63 && v < 0x1p63 ? static_cast<int64_t>(v) : INT64_MIN);
+    else return splat<T>(static_cast<Element<T>>(v));
   }
   SINTER_NATIVE VecF32 f32(float v) { return SINTER_MM(set1_ps)(v); }
   SINTER_NATIVE VecI32 i32(int32_t v) { return VecI32{} + v; }
