@@ -202,7 +202,9 @@ TEST_CASE("G29 a freed tensor, and another one at the same address") {
     last = x.impl();
     REQUIRE(same_bits(x * 2, g(x)));
   }
+#if !defined(__SANITIZE_ADDRESS__)  // which does not hand out an address again so soon
   REQUIRE(repeated > 0);
+#endif
 }
 
 TEST_CASE("G29 an argument freed inside the function, another one made in its place") {
