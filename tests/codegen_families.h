@@ -63,16 +63,7 @@ inline std::vector<Family> pointwise_families() {
           b.store(b.compute(op, {b.load(t)}));
           return b.spec;
         });
-  add("every type in one kernel", [](int64_t n) {
-    SpecBuilder b(LoopMode::Pointwise, {n});
-    const int m = b.load(kBool), i = b.load(kLong), f = b.load(kFloat), d = b.load(kDouble);
-    const int s = b.compute(Op::add, {b.cast_to(kDouble, b.compute(Op::where, {m, b.cast_to(kFloat, i), f})), d});
-    b.store(s);
-    b.store(b.cast_to(kFloat, s));
-    b.store(b.compute(Op::lt, {f, b.cast_to(kFloat, d)}));
-    b.store(b.cast_to(kLong, f));
-    return b.spec;
-  });
+  add("every type in one kernel", spec_of_every_type);
   add("more operands than registers", [](int64_t n) {
     SpecBuilder b(LoopMode::Pointwise, {n});
     int s = b.load(kFloat);

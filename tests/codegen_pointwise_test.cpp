@@ -72,15 +72,9 @@ TEST_CASE("every length, both ends against a faulting page") {
     for (int64_t n = 0; n <= 3 * 16 + 1; ++n)
       for (bool at_start : {false, true}) require_equal(spec_of({Op::add, 2}, t, n, 0), static_cast<uint64_t>(n), at_start);
   for (int64_t n = 1; n <= 3 * 16 + 1; ++n) {
-    SpecBuilder b(LoopMode::Pointwise, {n});  // mixed widths: bool, int64, float32, float64 in one kernel
-    const int m = b.load(kBool), i = b.load(kLong), f = b.load(kFloat), d = b.load(kDouble);
-    const int s = b.compute(Op::add, {b.cast_to(kDouble, b.compute(Op::where, {m, b.cast_to(kFloat, i), f})), d});
-    b.store(s);
-    b.store(b.cast_to(kFloat, s));
-    b.store(b.compute(Op::lt, {f, b.cast_to(kFloat, d)}));
-    b.store(b.cast_to(kLong, f));
-    require_equal(b.spec, static_cast<uint64_t>(n));
-    require_equal(b.spec, static_cast<uint64_t>(n), true);
+    const LoopSpec spec = spec_of_every_type(n);
+    require_equal(spec, static_cast<uint64_t>(n));
+    require_equal(spec, static_cast<uint64_t>(n), true);
   }
 }
 

@@ -457,6 +457,18 @@ struct SpecBuilder {
   void store(int node) { store(node, dense()); }
 };
 
+/// One kernel of mixed widths over n elements: bool, int64, float32 and float64.
+inline LoopSpec spec_of_every_type(int64_t n) {
+  SpecBuilder b(LoopMode::Pointwise, {n});
+  const int m = b.load(kBool), i = b.load(kLong), f = b.load(kFloat), d = b.load(kDouble);
+  const int s = b.compute(Op::add, {b.cast_to(kDouble, b.compute(Op::where, {m, b.cast_to(kFloat, i), f})), d});
+  b.store(s);
+  b.store(b.cast_to(kFloat, s));
+  b.store(b.compute(Op::lt, {f, b.cast_to(kFloat, d)}));
+  b.store(b.cast_to(kLong, f));
+  return b.spec;
+}
+
 /// Numbers that find mistakes: specials among ordinary ones.
 inline Value random_value(std::mt19937_64& rng, ScalarType t) {
   static constexpr double specials[] = {

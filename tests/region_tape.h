@@ -193,6 +193,24 @@ inline int64_t differences(const TensorMeta& meta, const void* a, const void* b)
   return count;
 }
 
+/// One run of a tape's program on copies of its inputs.
+struct ProgramRun {
+  ProgramRun(const Tape& tape, const Program& program) : inputs(tape.input_bytes) {
+    std::vector<void*> addresses;
+    for (auto& b : inputs) addresses.push_back(b.data());
+    for (size_t i = 0; i < tape.region.live.size(); ++i) outputs.push_back(Storage::empty());
+    program.run({addresses.data(), tape.scalars.data(), outputs.data()});
+  }
+  ~ProgramRun() {
+    for (Storage* s : outputs) s->release();
+  }
+  ProgramRun(const ProgramRun&) = delete;
+  ProgramRun& operator=(const ProgramRun&) = delete;
+
+  decltype(Tape::input_bytes) inputs;  // as the program left them
+  std::vector<Storage*> outputs;       // in the order of Region::live
+};
+
 /// Compiles, runs, compares live results and inputs. Returns the program (null: it was refused).
 inline std::shared_ptr<const Program> check_tape(const Tape& tape) {
   const auto program = compile_region(tape.region);
@@ -202,22 +220,16 @@ inline std::shared_ptr<const Program> check_tape(const Tape& tape) {
   INFO(program->str());
   program->graph.verify();
   const Interpreted expected(tape);
-  auto inputs = tape.input_bytes;
-  std::vector<void*> addresses;
-  for (auto& b : inputs) addresses.push_back(b.data());
-  std::vector<Storage*> outputs;
-  for (size_t i = 0; i < tape.region.live.size(); ++i) outputs.push_back(Storage::empty());
-  program->run({addresses.data(), tape.scalars.data(), outputs.data()});
-  for (size_t i = 0; i < outputs.size(); ++i) {
+  const ProgramRun run(tape, *program);
+  for (size_t i = 0; i < run.outputs.size(); ++i) {
     const int slot = tape.region.live[i];
     INFO("live slot " << slot);
-    REQUIRE(differences(tape.meta(slot), outputs[i]->data, expected.bytes(slot).data()) == 0);
-    outputs[i]->release();
+    REQUIRE(differences(tape.meta(slot), run.outputs[i]->data, expected.bytes(slot).data()) == 0);
   }
-  for (size_t i = 0; i < inputs.size(); ++i) {
+  for (size_t i = 0; i < run.inputs.size(); ++i) {
     INFO("input " << i);
     const int slot = tape.region.inputs[i];
-    REQUIRE(differences(tape.meta(slot), inputs[i].data(), expected.bytes(slot).data()) == 0);
+    REQUIRE(differences(tape.meta(slot), run.inputs[i].data(), expected.bytes(slot).data()) == 0);
   }
   return program;
 }

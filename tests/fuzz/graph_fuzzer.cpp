@@ -13,6 +13,7 @@ using namespace sinter;
 using sinter::test::Bytes;
 using sinter::test::elements;
 using sinter::test::Interpreted;
+using sinter::test::ProgramRun;
 using sinter::test::RandomRegion;
 using sinter::test::Tape;
 
@@ -121,20 +122,14 @@ void check_program(const Tape& tape, const Interpreted& expected) {
   const auto program = compile_region(tape.region);
   if (!program) return;
   where = "compile_region";
-  auto inputs = tape.input_bytes;
-  std::vector<void*> addresses;
-  for (auto& b : inputs) addresses.push_back(b.data());
-  std::vector<Storage*> outputs;
-  for (size_t i = 0; i < tape.region.live.size(); ++i) outputs.push_back(Storage::empty());
-  program->run({addresses.data(), tape.scalars.data(), outputs.data()});
+  const ProgramRun run(tape, *program);
   const auto same = [&](int32_t slot, const void* bytes) {
     const TensorMeta& m = tape.meta(slot);
     if (elements(m.dtype, m.sizes, m.strides, bytes) != expected_value(expected, tape, slot))
       differ(tape, program->graph, "slot " + std::to_string(slot) + " has another value\n" + program->str());
   };
-  for (size_t i = 0; i < outputs.size(); ++i) same(tape.region.live[i], outputs[i]->data);
-  for (size_t i = 0; i < inputs.size(); ++i) same(tape.region.inputs[i], inputs[i].data());
-  for (Storage* s : outputs) s->release();
+  for (size_t i = 0; i < run.outputs.size(); ++i) same(tape.region.live[i], run.outputs[i]->data);
+  for (size_t i = 0; i < run.inputs.size(); ++i) same(tape.region.inputs[i], run.inputs[i].data());
 }
 
 }  // namespace
