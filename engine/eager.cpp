@@ -10,8 +10,7 @@ namespace {
 /// Whatever bytes the storage has now: callers have settled pending operands, or are about to write them.
 TensorView view_of(TensorImpl* t) {
   if (t == nullptr) return {};
-  return {static_cast<char*>(t->storage->data) + t->offset * static_cast<int64_t>(element_size(t->dtype())), t->dtype(), t->sizes,
-          t->strides};
+  return {t->address(), t->dtype(), t->sizes, t->strides};
 }
 
 /// Operands of a kernel call: on the stack for the usual few, on the heap for a long cat.

@@ -28,7 +28,7 @@ int64_t Tensor::stride(int64_t d, Loc) const { return get()->strides[static_cast
 const void* Tensor::const_data(ScalarType t, Loc loc) const {
   TensorImpl* p = get();
   check_type(p->dtype(), t, "const_data_ptr");
-  if (current_frame) frame_value_read(loc);
+  if (current_frame) frame_value_read();
   return p->data(loc);
 }
 

@@ -45,16 +45,14 @@ void install() {
 
 }  // namespace
 
-bool watch(Rank rank, std::mutex* (*mutex)()) {
-  watched[static_cast<size_t>(rank)].mutex = mutex;
+bool watch(Rank rank, std::mutex* (*mutex)(), void (*in_child)()) {
+  watched[static_cast<size_t>(rank)] = {mutex, nullptr, nullptr, in_child};
   install();
   return true;
 }
 
 bool watch(Rank rank, void (*lock)(), void (*unlock)(), void (*in_child)()) {
-  watched[static_cast<size_t>(rank)].lock = lock;
-  watched[static_cast<size_t>(rank)].unlock = unlock;
-  watched[static_cast<size_t>(rank)].in_child = in_child;
+  watched[static_cast<size_t>(rank)] = {nullptr, lock, unlock, in_child};
   install();
   return true;
 }

@@ -10,10 +10,10 @@ namespace sinter::at_fork {
 enum class Rank : uint8_t { visits, compiled_states, contexts, programs, kernels, code, intern, allocator, log, kCount };
 
 /// Names the lock of this rank. `mutex` makes what it belongs to, if need be: nothing is half initialised in a child then.
-/// For namespace-scope constants of the files that own the locks. Returns true.
-bool watch(Rank rank, std::mutex* (*mutex)());
-/// The same for a group of locks, such as those of all compiled functions. `in_child`, if given, is called in the child before
-/// the group is unlocked there.
+/// `in_child`, if given, is called in the child before the lock is freed there. For namespace-scope constants of the files that
+/// own the locks. Returns true.
+bool watch(Rank rank, std::mutex* (*mutex)(), void (*in_child)() = nullptr);
+/// The same for a group of locks, such as those of all compiled functions.
 bool watch(Rank rank, void (*lock)(), void (*unlock)(), void (*in_child)() = nullptr);
 
 /// How many forks lie between the start of the program and this process. A busy mark of an earlier generation belongs to a thread

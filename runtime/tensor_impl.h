@@ -59,8 +59,11 @@ struct TensorImpl {
   bool is_contiguous() const { return sinter::is_contiguous(sizes, strides); }
   /// Address of the first element; brings a pending value into being.
   void* data(Loc loc = {}) {
-    return static_cast<char*>(storage->bytes(loc)) + offset * static_cast<int64_t>(element_size(dtype()));
+    (void)storage->bytes(loc);
+    return address();
   }
+  /// The same whatever the storage holds now: for callers that have settled it, or are about to write it.
+  char* address() const { return static_cast<char*>(storage->data) + offset * static_cast<int64_t>(element_size(dtype())); }
 
   void retain() { head.fetch_add(1, std::memory_order_relaxed); }
   void release();

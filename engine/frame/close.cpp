@@ -35,7 +35,7 @@ class RegionRunner {
       const uint64_t h = t->head.load(std::memory_order_acquire);
       if (static_cast<uint32_t>(h) == 0 && !SINTER_MUTANT(dropped_results_are_live)) {
         // Another thread dropped the last handle: what the result kept alive through autograd is the owner's to drop.
-        if ((h & head::kAutograd) && current_pool_is_own(t)) dispose(t);
+        if ((h & head::kAutograd) && t->pool == this_thread_pool) dispose(t);
         continue;
       }
       held_.push_back(i);
@@ -73,7 +73,6 @@ class RegionRunner {
       if ((live_[i] & ~e.live[i]) && !SINTER_MUTANT(stale_live_set)) return false;
     return e.isa == isa() && (!leaf_.dynamic || SINTER_MUTANT(program_of_other_sizes) || e.sizes_key == sizes_key());
   }
-  static bool current_pool_is_own(const TensorImpl* t) { return t->pool == this_thread_pool; }
   void run_interpreter();
   Context& c_;
   Leaf& leaf_;
@@ -137,10 +136,7 @@ void RegionRunner::run(const ProgramEntry& entry, const Program& program) {
   Storage** outputs = few_outputs;
   if (leaf_.inputs.size() > kFew) many_inputs.resize(leaf_.inputs.size()), inputs = many_inputs.data();
   if (entry.live_roots.size() > kFew) many_outputs.resize(entry.live_roots.size()), outputs = many_outputs.data();
-  for (size_t i = 0; i < leaf_.inputs.size(); ++i) {
-    TensorImpl* t = c_.slots[leaf_.inputs[i]];
-    inputs[i] = static_cast<char*>(t->storage->data) + t->offset * static_cast<int64_t>(element_size(t->dtype()));
-  }
+  for (size_t i = 0; i < leaf_.inputs.size(); ++i) inputs[i] = c_.slots[leaf_.inputs[i]]->address();
   for (size_t i = 0; i < entry.live_roots.size(); ++i)
     outputs[i] = c_.slots[leaf_.roots[static_cast<size_t>(entry.live_roots[i])]]->storage;
   const Program::Launch launch{inputs, c_.scalars, outputs};

@@ -138,16 +138,17 @@ class Context final : public FrameBase {
   /// The owner is in the engine while one of these lives.
   class Inside {
    public:
-    explicit Inside(Context& c) : context_(c) {
-      if (c.safepoint_.enter()) [[unlikely]]
-        c.attend();
+    explicit Inside(Context& c) : context_(c), outer_(c.safepoint_.depth()) {
+      if (c.safepoint_.enter(outer_)) [[unlikely]]
+        c.attend(outer_);
     }
-    ~Inside() { context_.safepoint_.leave(); }
+    ~Inside() { context_.safepoint_.leave(outer_); }
     Inside(const Inside&) = delete;
     Inside& operator=(const Inside&) = delete;
 
    private:
     Context& context_;
+    const uint32_t outer_;
   };
   /// The context whose frame is open on this thread, also while the frame is hidden.
   static constinit thread_local Context* open_here;
@@ -251,7 +252,7 @@ class Context final : public FrameBase {
   void choose_verification(bool closed);
   void resume();
   // visit.cpp
-  void attend();
+  void attend(uint32_t outer);
   static void visit(Storage& storage, Loc loc);
   void settle_foreign(const OpCall& c);
   void give_away_visited();

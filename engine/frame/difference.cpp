@@ -38,7 +38,7 @@ template <class T>
 class Comparison {
  public:
   Comparison(const TensorImpl& compiled, const TensorImpl& eager, int64_t ulp_bound)
-      : compiled_(compiled), eager_(eager), a_(first_element(compiled)), b_(first_element(eager)) {
+      : compiled_(compiled), eager_(eager), a_(compiled.address()), b_(eager.address()) {
     if constexpr (std::is_floating_point_v<T>)
       if (ulp_bound > 0) slack_ = largest() * std::numeric_limits<T>::epsilon() * static_cast<T>(ulp_bound);
   }
@@ -55,16 +55,8 @@ class Comparison {
   /// Element by element in logical order: slow, and only done for a report.
   Difference describe() const {
     Difference d;
-    std::vector<int64_t> index(compiled_.sizes.size(), 0);
-    for (int64_t n = 0; n < compiled_.numel; ++n) {
-      int64_t at = 0;
-      for (size_t k = 0; k < index.size(); ++k) at += index[k] * compiled_.strides[k] * static_cast<int64_t>(sizeof(T));
-      note(load(a_ + at), load(b_ + at), index, d);
-      for (size_t k = index.size(); k-- > 0;) {
-        if (++index[k] < compiled_.sizes[k]) break;
-        index[k] = 0;
-      }
-    }
+    for_each_element(compiled_,
+                     [&](int64_t at, const std::vector<int64_t>& index) { note(load(a_ + at), load(b_ + at), index, d); });
     return d;
   }
 

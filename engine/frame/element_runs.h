@@ -6,9 +6,32 @@
 
 namespace sinter {
 
-/// Address of the first element, pending or not.
-inline char* first_element(const TensorImpl& t) {
-  return static_cast<char*>(t.storage->data) + t.offset * static_cast<int64_t>(element_size(t.dtype()));
+/// From the first to behind the last byte that an element of the tensor has.
+struct ByteSpan {
+  char *lo, *hi;
+};
+inline ByteSpan byte_span(const TensorImpl& t) {
+  char* lo = t.address();
+  if (t.numel == 0) return {lo, lo};
+  int64_t last = 0;
+  for (size_t d = 0; d < t.sizes.size(); ++d) last += (t.sizes[d] - 1) * t.strides[d];
+  return {lo, lo + (last + 1) * static_cast<int64_t>(element_size(t.dtype()))};
+}
+
+/// Calls f(byte offset from the first element, index) for every element in logical order. Slow: for reports.
+template <class F>
+void for_each_element(const TensorImpl& t, F f) {
+  const auto element = static_cast<int64_t>(element_size(t.dtype()));
+  std::vector<int64_t> index(t.sizes.size(), 0);
+  for (int64_t n = 0; n < t.numel; ++n) {
+    int64_t at = 0;
+    for (size_t k = 0; k < index.size(); ++k) at += index[k] * t.strides[k];
+    f(at * element, index);
+    for (size_t k = index.size(); k-- > 0;) {
+      if (++index[k] < t.sizes[k]) break;
+      index[k] = 0;
+    }
+  }
 }
 
 /// Calls f(byte offset from the first element, bytes) until every element of `t` was covered.

@@ -84,8 +84,7 @@ using at_fork::Rank;
 [[maybe_unused]] const bool states = at_fork::watch(
     Rank::compiled_states, [] { ForkLocks::get().lock_states(); }, [] { ForkLocks::get().unlock_states(); });
 [[maybe_unused]] const bool contexts = at_fork::watch(
-    Rank::contexts, [] { ContextRegistry::get().fork_lock().lock(); }, [] { ContextRegistry::get().fork_lock().unlock(); },
-    [] { ForkLocks::get().forget_other_threads(); });
+    Rank::contexts, [] { return &ContextRegistry::get().fork_lock(); }, [] { ForkLocks::get().forget_other_threads(); });
 }  // namespace
 
 }  // namespace sinter

@@ -205,9 +205,8 @@ void reset() try {
 void frame_mutable_pointer(TensorImpl* t, Loc loc) {
   if (Context* c = current_context()) c->mutable_pointer(t, loc);
 }
-void frame_value_read(Loc loc) {
+void frame_value_read() {
   if (Context* c = current_context()) c->value_read();
-  (void)loc;
 }
 void frame_metadata_change(Loc loc) {
   if (Context* c = current_context()) c->close(Break::metadata_change, loc);

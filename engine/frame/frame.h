@@ -47,7 +47,7 @@ class FrameScope {
 /// A mutable pointer to the tensor's bytes is about to be handed out.
 void frame_mutable_pointer(TensorImpl* t, Loc loc);
 /// A value is about to be read (const); also where a region that fell back to eager is tried again.
-void frame_value_read(Loc loc);
+void frame_value_read();
 /// A tensor's metadata (requires_grad, storage, sizes, hooks) is about to change: closes the region.
 void frame_metadata_change(Loc loc);
 /// Foreign memory was wrapped inside the frame.

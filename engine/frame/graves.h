@@ -23,10 +23,9 @@ class Graves {
   }
   /// Destroys what no other open frame may need; called when the region has been closed.
   void empty(Context& self) {
-    if (!vacant()) [[unlikely]]
+    if (!vacant_.load(std::memory_order_relaxed)) [[unlikely]]
       clear(self);
   }
-  bool vacant() const { return vacant_.load(std::memory_order_relaxed); }
   /// bury_bound_tensor: see runtime/tensor_impl.h.
   static bool bury(TensorImpl* t);
 

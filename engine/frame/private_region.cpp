@@ -10,23 +10,11 @@ namespace {
 
 constexpr uintptr_t kLine = 64;
 
-struct Span {
-  char *lo, *hi;
-};
-
-Span span_of(const TensorImpl& t) {
-  char* lo = first_element(t);
-  auto bytes = static_cast<int64_t>(element_size(t.dtype()));
-  const int64_t element = bytes;
-  for (size_t d = 0; d < t.sizes.size(); ++d) bytes += (t.sizes[d] - 1) * t.strides[d] * element;
-  return {lo, t.numel == 0 ? lo : lo + bytes};
-}
-
 /// Spans that touch become one, so that what overlaps is copied once.
-std::vector<Span> merged(std::vector<Span> spans) {
-  std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) { return a.lo < b.lo; });
-  std::vector<Span> out;
-  for (const Span& s : spans) {
+std::vector<ByteSpan> merged(std::vector<ByteSpan> spans) {
+  std::sort(spans.begin(), spans.end(), [](const ByteSpan& a, const ByteSpan& b) { return a.lo < b.lo; });
+  std::vector<ByteSpan> out;
+  for (const ByteSpan& s : spans) {
     if (s.lo == s.hi) continue;
     if (!out.empty() && s.lo < out.back().hi) out.back().hi = std::max(out.back().hi, s.hi);
     else out.push_back(s);
@@ -38,28 +26,10 @@ std::string dense_bytes(const TensorImpl& t) {
   const size_t element = element_size(t.dtype());
   std::string out;
   out.reserve(static_cast<size_t>(t.numel) * element);
-  std::vector<int64_t> index(t.sizes.size(), 0);
-  for (int64_t n = 0; n < t.numel; ++n) {
-    int64_t at = 0;
-    for (size_t k = 0; k < index.size(); ++k) at += index[k] * t.strides[k];
-    out.append(first_element(t) + at * static_cast<int64_t>(element), element);
-    for (size_t k = index.size(); k-- > 0;) {
-      if (++index[k] < t.sizes[k]) break;
-      index[k] = 0;
-    }
-  }
+  for_each_element(t, [&](int64_t at, const std::vector<int64_t>&) { out.append(t.address() + at, element); });
   return out;
 }
 
-}  // namespace
-
-void copy_elements(const TensorImpl& from, const TensorImpl& to) {
-  const char* a = first_element(from);
-  char* b = first_element(to);
-  for_each_run(from, [&](int64_t at, int64_t bytes) { std::memcpy(b + at, a + at, static_cast<size_t>(bytes)); });
-}
-
-namespace {
 /// Throws when copies and results would be too many bytes.
 void check_size(const Leaf& leaf, TensorImpl* const* slots) {
   int64_t left = kMostVerifiedBytes;
@@ -72,11 +42,18 @@ void check_size(const Leaf& leaf, TensorImpl* const* slots) {
   for (const Leaf::PooledSlot& p : leaf.pooled)
     if (!p.view) take(*slots[p.slot]);
   for (int32_t s : leaf.inputs) {
-    const Span span = span_of(*slots[s]);
+    const ByteSpan span = byte_span(*slots[s]);
     if (span.hi - span.lo > kMostVerifiedBytes) throw std::bad_alloc();
   }
 }
+
 }  // namespace
+
+void copy_elements(const TensorImpl& from, const TensorImpl& to) {
+  const char* a = from.address();
+  char* b = to.address();
+  for_each_run(from, [&](int64_t at, int64_t bytes) { std::memcpy(b + at, a + at, static_cast<size_t>(bytes)); });
+}
 
 PrivateRegion::PrivateRegion(const Leaf& leaf, TensorImpl* const* slots, bool keep_inputs) {
   check_size(leaf, slots);
@@ -113,9 +90,9 @@ void PrivateRegion::add_block(char* lo, char* hi) {
 }
 
 void PrivateRegion::copy_inputs(const Leaf& leaf, TensorImpl* const* slots) {
-  std::vector<Span> spans;
-  for (int32_t s : leaf.inputs) spans.push_back(span_of(*slots[s]));
-  for (const Span& s : merged(spans)) add_block(s.lo, s.hi);
+  std::vector<ByteSpan> spans;
+  for (int32_t s : leaf.inputs) spans.push_back(byte_span(*slots[s]));
+  for (const ByteSpan& s : merged(spans)) add_block(s.lo, s.hi);
   for (size_t i = 0; i < leaf.inputs.size(); ++i) {
     const TensorImpl& t = *slots[leaf.inputs[i]];
     const auto block = std::upper_bound(blocks_.begin(), blocks_.end(), spans[i].lo,

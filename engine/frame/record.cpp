@@ -28,21 +28,19 @@ bool Context::refused(Entry& entry, const OpCall& c) {
   const bool own = entry.variants.load() >= env().recompile_limit && !SINTER_MUTANT(recompile_limit_ignored);
   const bool all = accumulated_variants.load() >= env().accumulated_recompile_limit && !SINTER_MUTANT(accumulated_limit_ignored);
   if (!own && !all && (tries_->event_count() < env().node_limit || SINTER_MUTANT(node_limit_ignored))) return false;
+  struct Limit {
+    const char *name, *variable;
+    int64_t value;
+  };
+  const Limit limit =
+      own   ? Limit{"recompile_limit", "SINTER_RECOMPILE_LIMIT", env().recompile_limit}
+      : all ? Limit{"accumulated_recompile_limit", "SINTER_ACCUMULATED_RECOMPILE_LIMIT", env().accumulated_recompile_limit}
+            : Limit{"node_limit", "SINTER_NODE_LIMIT", env().node_limit};
   const bool fails = env().fail_on_recompile_limit;
   const std::string text = fmt::format(
-      "{} hit {} ({})\n   function: {}\n   last reason: {}\n   {}SINTER_LOGS=recompiles shows every reason, SINTER_{} raises the "
-      "limit.",
-      op_info(c.op).name,
-      own   ? "recompile_limit"
-      : all ? "accumulated_recompile_limit"
-            : "node_limit",
-      own   ? env().recompile_limit
-      : all ? env().accumulated_recompile_limit
-            : env().node_limit,
-      owner_->where(), miss_reason_, fails ? "" : "The rest of this region runs eager. ",
-      own   ? "RECOMPILE_LIMIT"
-      : all ? "ACCUMULATED_RECOMPILE_LIMIT"
-            : "NODE_LIMIT");
+      "{} hit {} ({})\n   function: {}\n   last reason: {}\n   {}SINTER_LOGS=recompiles shows every reason, {} raises the limit.",
+      op_info(c.op).name, limit.name, limit.value, owner_->where(), miss_reason_,
+      fails ? "" : "The rest of this region runs eager. ", limit.variable);
   if (fails) throw RecompileError(text);
   if (!entry.warned.exchange(true)) warn(text);
   return true;

@@ -5,24 +5,17 @@
 #include "../../runtime/log.h"
 #include "../../runtime/mutants.h"
 #include "compiled_state.h"
+#include "element_runs.h"
 #include "report.h"
 
 namespace sinter {
 namespace {
 
-/// Byte ranges two inputs may touch; used to find inputs that overlap in a region that writes.
-bool memory_overlaps(TensorImpl* a, TensorImpl* b) {
-  if (a->numel == 0 || b->numel == 0) return false;
-  const auto range = [](TensorImpl* t) {
-    const auto size = static_cast<int64_t>(element_size(t->dtype()));
-    const char* lo = static_cast<char*>(t->storage->data) + t->offset * size;
-    int64_t span = size;
-    for (size_t d = 0; d < t->sizes.size(); ++d) span += (t->sizes[d] - 1) * t->strides[d] * size;
-    return std::pair(lo, lo + span);
-  };
-  const auto [alo, ahi] = range(a);
-  const auto [blo, bhi] = range(b);
-  return alo < bhi && blo < ahi;
+/// Whether the byte ranges that two inputs may touch meet; used to find inputs that overlap in a region that writes.
+bool memory_overlaps(const TensorImpl& a, const TensorImpl& b) {
+  if (a.numel == 0 || b.numel == 0) return false;
+  const ByteSpan x = byte_span(a), y = byte_span(b);
+  return x.lo < y.hi && y.lo < x.hi;
 }
 
 void fill_slot(RegionSlot& slot, TensorImpl* t, int32_t root, TensorImpl* root_tensor) {
@@ -44,7 +37,7 @@ bool overlapping_writes(const Leaf& leaf, TensorImpl* const* slots) {
   for (int32_t a : leaf.inputs) {
     if (!written[static_cast<size_t>(a)]) continue;
     for (int32_t b : leaf.inputs)
-      if (a != b && !SINTER_MUTANT(overlap_of_inputs_not_found) && memory_overlaps(slots[a], slots[b])) return true;
+      if (a != b && !SINTER_MUTANT(overlap_of_inputs_not_found) && memory_overlaps(*slots[a], *slots[b])) return true;
   }
   return false;
 }

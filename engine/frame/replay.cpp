@@ -300,19 +300,16 @@ bool Context::is_bound(TensorImpl* t) const {
 }
 
 void Context::note_aliases(TensorImpl* t, int32_t slot, BoundStorages::Entry* same_storage) {
-  const auto address = [](TensorImpl* x) {
-    return static_cast<char*>(x->storage->data) + x->offset * static_cast<int64_t>(element_size(x->dtype()));
-  };
   if (same_storage != nullptr)
     aliases_.push_back({slot, same_storage->first_slot,
-                        SINTER_MUTANT(alias_offset_not_noted) ? 0 : address(t) - address(slots[same_storage->first_slot])});
+                        SINTER_MUTANT(alias_offset_not_noted) ? 0 : t->address() - slots[same_storage->first_slot]->address()});
   if (!t->storage->has(Storage::kBorrowed)) return;
   for (TensorImpl* b : borrowed_inputs_) {
     if (b->storage == t->storage) continue;
     const char* lo = static_cast<char*>(t->storage->data);
     const char* other = static_cast<char*>(b->storage->data);
     if (!SINTER_MUTANT(foreign_overlap_not_noted) && lo < other + b->storage->nbytes && other < lo + t->storage->nbytes)
-      aliases_.push_back({slot, bound_.find(b->storage)->first_slot, address(t) - address(b)});
+      aliases_.push_back({slot, bound_.find(b->storage)->first_slot, t->address() - b->address()});
   }
   borrowed_inputs_.push_back(t);
 }

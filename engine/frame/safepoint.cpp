@@ -10,7 +10,7 @@ Safepoint::Safepoint() {
 }
 
 bool Safepoint::let_visitors_finish() {
-  if (depth_.load(std::memory_order_relaxed) > 1) return false;
+  if (depth() > 1) return false;
   for (;;) {
     if (attention_.load(std::memory_order_relaxed) & kNoBarrier) std::atomic_thread_fence(std::memory_order_seq_cst);
     const uint32_t seen = attention_.load(std::memory_order_acquire);

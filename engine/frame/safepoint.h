@@ -15,14 +15,15 @@ class Safepoint {
   Safepoint();
 
   // -- owner
-  /// True when attention() must be looked at. Nests.
-  [[nodiscard]] bool enter() {
-    depth_.store(depth_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  uint32_t depth() const { return depth_.load(std::memory_order_relaxed); }
+  bool inside() const { return depth() != 0; }
+  /// Nests: `outer` is the depth before, which leave() is given again. True: let_visitors_finish() must be called.
+  [[nodiscard]] bool enter(uint32_t outer) {
+    depth_.store(outer + 1, std::memory_order_relaxed);
     std::atomic_signal_fence(std::memory_order_seq_cst);
     return attention_.load(std::memory_order_acquire) != 0;
   }
-  void leave() { depth_.store(depth_.load(std::memory_order_relaxed) - 1, std::memory_order_release); }
-  bool inside() const { return depth_.load(std::memory_order_relaxed) != 0; }
+  void leave(uint32_t outer) { depth_.store(outer, std::memory_order_release); }
   /// After enter(): lets visitors finish. True when one changed something; said once. Nested: false, visitors wait for the
   /// outermost leave().
   bool let_visitors_finish();

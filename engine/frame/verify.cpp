@@ -36,7 +36,7 @@ uint64_t checksum(uint64_t h, const char* p, size_t bytes) {
 
 uint64_t checksum(const TensorImpl& t) {
   uint64_t h = 0;
-  const char* p = first_element(t);
+  const char* p = t.address();
   for_each_run(t, [&](int64_t at, int64_t bytes) { h = checksum(h, p + at, static_cast<size_t>(bytes)); });
   return h;
 }
@@ -105,32 +105,33 @@ class Comparison {
   /// Every difference, as text; empty when there is none.
   std::string differences() const {
     std::string text;
-    for_each_outcome([&](const TensorImpl& compiled, const TensorImpl& eager, int32_t slot, const std::string& name) {
+    for_each_outcome([&](const TensorImpl& compiled, const TensorImpl& eager, int32_t slot, const auto& name) {
       const auto d = find_difference(compiled, eager, loose_[static_cast<size_t>(slot)] ? kGemmUlps : 0);
-      if (d) text += "\n  " + describe(*d, name, compiled);
+      if (d) text += "\n  " + describe(*d, name(), compiled);
     });
     return text;
   }
   /// Puts the eager values where the program's are.
   void replace() const {
-    for_each_outcome([&](const TensorImpl& compiled, const TensorImpl& eager, int32_t, const std::string&) {
-      copy_elements(eager, compiled);
-    });
+    for_each_outcome(
+        [&](const TensorImpl& compiled, const TensorImpl& eager, int32_t, const auto&) { copy_elements(eager, compiled); });
   }
 
  private:
+  /// f(the program's, the interpreter's, slot, name()).
   template <class F>
   void for_each_outcome(F f) const {
     const Leaf& leaf = run_.leaf;
     for (const Leaf::PooledSlot& p : leaf.pooled) {
       if (p.view || !(run_.live[static_cast<size_t>(p.root_index) / 64] >> (p.root_index % 64) & 1)) continue;
       f(*run_.slots[p.slot], *copies_.slots()[p.slot], p.slot,
-        fmt::format("the result of {} ({})", event_name(*p.event), place(p.event->info->loc)));
+        [&] { return fmt::format("the result of {} ({})", event_name(*p.event), place(p.event->info->loc)); });
     }
     for (size_t i = 0; i < leaf.inputs.size(); ++i) {
       const int32_t s = leaf.inputs[i];
       const bool written = std::find(written_.begin(), written_.end(), s) != written_.end();
-      f(*run_.slots[s], *copies_.slots()[s], s, fmt::format("input {}, {},", i, written ? "written in place" : "only read"));
+      f(*run_.slots[s], *copies_.slots()[s], s,
+        [&] { return fmt::format("input {}, {},", i, written ? "written in place" : "only read"); });
     }
   }
 

@@ -41,13 +41,13 @@ void Context::settle_foreign(const OpCall& c) {
   }
 }
 
-void Context::attend() {
+void Context::attend(uint32_t outer) {
   try {
     if (!safepoint_.let_visitors_finish()) return;
     bytes_at_open_ = thread_allocated_bytes();
     if (visited_leaf_ != nullptr) give_away_visited();
   } catch (...) {
-    safepoint_.leave();  // Inside is not constructed
+    safepoint_.leave(outer);  // Inside is not constructed
     throw;
   }
 }

@@ -11,8 +11,7 @@ std::atomic<uint64_t> program_clock{1};
 namespace {
 constexpr size_t kMaxPrograms = 4096;  // keys remembered, of dead programs too
 [[maybe_unused]] const bool watched = at_fork::watch(
-    at_fork::Rank::programs, [] { ProgramCache::get().fork_lock().lock(); }, [] { ProgramCache::get().fork_lock().unlock(); },
-    [] { ProgramCache::get().forget_other_threads(); });
+    at_fork::Rank::programs, [] { return &ProgramCache::get().fork_lock(); }, [] { ProgramCache::get().forget_other_threads(); });
 }  // namespace
 
 ProgramCache& ProgramCache::get() {
@@ -27,9 +26,7 @@ void ProgramCache::shrink() {
   if (programs_.size() >= kMaxPrograms) std::erase_if(programs_, [](const auto& e) { return !e.second.compiling; });
 }
 
-std::shared_ptr<const Program> ProgramCache::obtain(std::vector<uint64_t> key,
-                                                    const std::function<std::shared_ptr<const Program>()>& compile,
-                                                    const std::function<bool()>& keep_null) {
+std::shared_ptr<const Program> ProgramCache::obtain(std::vector<uint64_t> key, const Compile& compile, bool& for_now) {
   std::unique_lock lock(mutex_);
   for (;;) {
     const auto it = programs_.find(key);
@@ -61,11 +58,11 @@ std::shared_ptr<const Program> ProgramCache::obtain(std::vector<uint64_t> key,
   } landing{*this, key, lock};
   lock.unlock();
   program_clock.fetch_add(1, std::memory_order_relaxed);
-  std::shared_ptr<const Program> program = compile();
+  std::shared_ptr<const Program> program = compile(for_now);
   lock.lock();
   Item& item = programs_[key];
   item.program = program;
-  item.none = !program && keep_null();
+  item.none = !program && !for_now;
   if (!limbo_.empty()) drop_unused();
   return program;
 }

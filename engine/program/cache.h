@@ -16,10 +16,11 @@ class ProgramCache {
  public:
   static ProgramCache& get();
 
+  /// Makes a program. Null: this region has none, ever, or only `for_now`.
+  using Compile = std::function<std::shared_ptr<const Program>(bool& for_now)>;
   /// The program of `key`; `compile` makes it when there is none. Of several threads that ask at once one compiles, the others
-  /// wait. Null results ("this region has no program") are remembered when `keep_null()`.
-  std::shared_ptr<const Program> obtain(std::vector<uint64_t> key, const std::function<std::shared_ptr<const Program>()>& compile,
-                                        const std::function<bool()>& keep_null);
+  /// wait. That a region has none is remembered, unless it is for now.
+  std::shared_ptr<const Program> obtain(std::vector<uint64_t> key, const Compile& compile, bool& for_now);
   /// Takes the least recently run program out of its slots. Its code is freed now, or when no thread runs it any more. False:
   /// there is none.
   bool evict_one();

@@ -83,7 +83,7 @@ std::shared_ptr<const Program> compile_region(const Region& region, bool* for_no
   std::shared_ptr<const Program> program;
   if (!passing)
     program = ProgramCache::get().obtain(
-        region_key(region), [&] { return compile_now(region, passing); }, [&] { return !passing; });
+        region_key(region), [&](bool& none_now) { return compile_now(region, none_now); }, passing);
   if (for_now != nullptr) *for_now = passing;
   return program;
 }
