@@ -77,7 +77,9 @@ inline Tensor short_replay(Context* f, Op op, TensorImpl* const* in, uint64_t at
     return f->hand_out(e);
   if ((differ & ~event_key::kEventBits) != 0 || (e->attr != attr && !SINTER_MUTANT(fast_match_without_attr))) return {};
   const uint64_t care = differ & ~event_key::kTracked;
-  if (care == kGuarded ? !f->bind_inputs(*e, in, n) : (care != 0 && care != kView) || !same_operands<n>(f, e, in)) return {};
+  if (care == kGuarded ? !f->bind_inputs(*e, in, n)
+                       : (care != 0 && (care != kView || f->strides_differ())) || !same_operands<n>(f, e, in))
+    return {};
   Tensor result = differ & event_key::kTracked ? tracked_call<n>(e, op, flags, in, attr, loc)
                   : care == kView              ? f->hand_out_view(e, in[0])
                                                : f->hand_out(e);

@@ -204,11 +204,6 @@ void release_cached_memory() {
   cache.bytes = 0;
 }
 
-MemoryStats memory_stats() {
-  std::lock_guard lock(large_cache().mutex);
-  return {static_cast<int64_t>(large_cache().bytes), t_allocated};
-}
-
 int64_t thread_allocated_bytes() { return t_allocated; }
 
 void fail_allocation_after(int64_t n) { g_fail_countdown.store(n); }

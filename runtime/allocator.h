@@ -12,12 +12,6 @@ void free_bytes(void* p, size_t nbytes) noexcept;
 /// Returns cached blocks to the system.
 void release_cached_memory();
 
-/// Bytes of large blocks kept for reuse by the process (each thread keeps a few more of its own); bytes allocated by this thread
-/// since it started.
-struct MemoryStats {
-  int64_t bytes_cached, thread_bytes_allocated;
-};
-MemoryStats memory_stats();
 /// Bytes allocated by this thread since it started (a frame's byte budget compares two readings).
 int64_t thread_allocated_bytes();
 /// Tests: the n-th allocation from now (1 = next) fails with OutOfMemoryError; 0 switches it off.

@@ -3,6 +3,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <atomic>
+#include <chrono>
+#include <thread>
 
 namespace sinter {
 
@@ -24,8 +26,12 @@ bool process_wide_barrier_works() {
 void process_wide_barrier() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (!process_wide_barrier_works()) return;
-  // Refused only where the registration was lost (a fork by an old kernel): made anew.
-  while (!membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)) membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+  if (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)) return;
+  // The registration was lost (a fork by an old kernel): made anew.
+  if (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)) return;
+  // Forbidden since (a sandbox entered late). What is left is time: a store buffer drains within microseconds, and with every
+  // interrupt and task switch.
+  std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
 }  // namespace sinter

@@ -24,6 +24,16 @@ inline sock_filter when(uint32_t test, uint32_t value, uint8_t yes, uint8_t no) 
 }
 inline sock_filter answer(uint32_t verdict) { return BPF_STMT(BPF_RET | BPF_K, verdict); }
 
+/// membarrier fails.
+inline bool refuse_membarrier() {
+  return install_filter({
+      load_word(offsetof(seccomp_data, nr)),
+      when(BPF_JEQ, __NR_membarrier, 0, 1),
+      answer(SECCOMP_RET_ERRNO | EPERM),
+      answer(SECCOMP_RET_ALLOW),
+  });
+}
+
 /// mprotect with PROT_EXEC fails, and mmap with it: all of them, or only shared ones (programs can still be started).
 inline bool refuse_executable_mappings(bool only_shared) {
   return install_filter({

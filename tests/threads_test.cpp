@@ -6,7 +6,9 @@
 #include <thread>
 #include "child_process.h"
 #include "codegen/kernel.h"
+#include "engine/autograd/autograd.h"
 #include "engine/program/cache.h"
+#include "sandbox.h"
 #include "support.h"
 
 using namespace sinter;
@@ -141,6 +143,43 @@ TEST_CASE("only one thread ever calls compiled functions: the child of the case 
   REQUIRE(same_bits(y, full({100}, 3.0, kDouble)));
 }
 TEST_CASE("an input dropped by a thread that never called a compiled function") { REQUIRE(run_child("[one_caller]") == 0); }
+
+TEST_CASE("membarrier is forbidden after it has worked: the child of the case below", "[.][no_membarrier]") {
+  const auto f = [](const Tensor& x) { return (x * 2).sin(); };
+  const Tensor x = randn({64});
+  auto g = compile([&](const Tensor& x) {
+    const Tensor y = f(x);
+    elsewhere([&] { REQUIRE(same_bits(y.clone(), f(x))); });
+    return y + 1;
+  });
+  REQUIRE(same_bits(g(x), f(x) + 1));
+  REQUIRE(refuse_membarrier());
+  for (int i = 0; i < 20; ++i) REQUIRE(same_bits(g(x), f(x) + 1));
+}
+TEST_CASE("membarrier is forbidden after it has worked") { REQUIRE(run_child("[no_membarrier]") == 0); }
+
+// A view's grad_fn is made anew at its first use after its base was changed in place: only a read to those who use it.
+TEST_CASE("threads that use one view of a base changed in place: each has the gradient") {
+  for (int round = 0; round < 200; ++round) {
+    const Tensor leaf = ones({4, 4}).requires_grad_();
+    const Tensor base = leaf * 1, view = base.slice(0, 0, 2), column = view.select(1, 1);
+    base.mul_(3);
+    std::barrier start(4);
+    std::vector<std::thread> threads;
+    std::atomic<int> right{0};
+    for (int t = 0; t < 4; ++t)
+      threads.emplace_back([&, t] {
+        const Tensor x = ones({2}) * (t + 1.0);
+        start.arrive_and_wait();
+        const Tensor loss = (t % 2 ? column * x : view.sum(1) * x).sum();
+        const Tensor copy = column;
+        const auto g = autograd::grad({loss}, {leaf}, {}, true);
+        right += g[0].sum().item<double>() == (t % 2 ? 2 : 8) * 3.0 * (t + 1) && copy.is_same(column);
+      });
+    for (std::thread& t : threads) t.join();
+    REQUIRE(right == 4);
+  }
+}
 
 TEST_CASE("two frames that need each other's values do not wait for ever") {
   for (int round = 0; round < 200; ++round) {

@@ -1,5 +1,7 @@
 #include "meta.h"
+#include <mutex>
 #include <new>
+#include "../../runtime/at_fork.h"
 #include "../../runtime/mutants.h"
 #include "../dispatch.h"
 
@@ -76,8 +78,12 @@ Edge plain_edge(TensorImpl* t) {
 
 bool is_stale(TensorImpl* t) {
   const AutogradMeta* m = meta_of(t);
-  return m != nullptr && m->is_view() && m->version != t->storage->version.load(std::memory_order_relaxed);
+  return m != nullptr && m->is_view() && m->version.load(std::memory_order_acquire) != t->storage->version.load(std::memory_order_relaxed);
 }
+
+/// Threads that use one stale view at a time.
+std::mutex refresh_mutex;
+[[maybe_unused]] const bool watched = at_fork::watch(at_fork::Rank::views, [] { return &refresh_mutex; });
 
 }  // namespace
 
@@ -126,16 +132,25 @@ bool base_requires_grad(TensorImpl* view) {
 }
 
 void refresh_view(TensorImpl* view) {
-  std::vector<TensorImpl*> chain;  // from the view towards the base
+  struct Link {
+    TensorImpl* view;
+    NodeRef replaced;
+  };
+  std::vector<Link> chain;  // from the view towards the base; it outlives the lock, as what hangs on a node may be user code
+  std::lock_guard lock(refresh_mutex);
   TensorImpl* top = view;
   while (is_stale(top) && !SINTER_MUTANT(stale_view_keeps_history)) {
-    chain.push_back(top);
+    chain.push_back({top, {}});
     top = meta_of(top)->parent.impl();
   }
   for (auto it = chain.rbegin(); it != chain.rend(); ++it) {
-    AutogradMeta* m = meta_of(*it);
-    if (requires_grad(m->parent.impl())) set_grad_fn(*it, repeat_view(*m->recipe.get(), plain_edge(m->parent.impl()), *it));
-    m->version = (*it)->storage->version.load(std::memory_order_relaxed);
+    AutogradMeta* m = meta_of(it->view);
+    if (requires_grad(m->parent.impl())) {
+      NodeRef node = repeat_view(*m->recipe.get(), plain_edge(m->parent.impl()), it->view);
+      it->replaced = std::exchange(m->grad_fn, std::move(node));
+      it->view->set(head::kRequiresGrad, true);  // a locked instruction, not set_grad_fn: other threads hold the same handle
+    }
+    m->version.store(it->view->storage->version.load(std::memory_order_relaxed), std::memory_order_release);
   }
 }
 

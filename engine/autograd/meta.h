@@ -29,8 +29,8 @@ class AutogradMeta final : public AutogradMetaBase {
   TensorImpl* root = nullptr;  // a view: the base at the end of the chain of parents, which keep it alive
   NodeRef recipe;              // a view: the call that made it (its edges are not used)
   MetaExtra* extra = nullptr;
-  uint32_t version = 0;           // a view: of the storage when grad_fn was set
-  std::atomic<uint32_t> busy{0};  // held while a gradient is accumulated: 1 + at_fork::generation()
+  std::atomic<uint32_t> version{0};  // a view: of the storage when grad_fn was set; stored after grad_fn (refresh_view)
+  std::atomic<uint32_t> busy{0};     // held while a gradient is accumulated: 1 + at_fork::generation()
 
   bool is_view() const { return parent.defined(); }
   MetaExtra& need_extra() {
@@ -54,12 +54,12 @@ inline bool requires_grad(TensorImpl* t) {
   return (h & head::kAutograd) && autograd::meta_of(t)->is_view() && base_requires_grad(t);
 }
 
-/// Gives a view a grad_fn again whose storage was changed in place since.
+/// Gives a view a grad_fn again whose storage was changed in place since. Any thread that uses the view may be the one.
 void refresh_view(TensorImpl* view);
 /// Where t's gradient goes; t requires grad.
 inline Edge edge_of(TensorImpl* t) {
   const AutogradMeta* m = autograd::meta_of(t);
-  if (m->is_view() && m->version != t->storage->version.load(std::memory_order_relaxed)) [[unlikely]]
+  if (m->is_view() && m->version.load(std::memory_order_acquire) != t->storage->version.load(std::memory_order_relaxed)) [[unlikely]]
     refresh_view(t);
   return m->grad_fn ? Edge::to_node(m->grad_fn.get()) : Edge::to_leaf(t);
 }

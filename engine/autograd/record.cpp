@@ -118,7 +118,7 @@ void outdate_views(const OpCall& call) {
   const uint32_t before = changed->version.load(std::memory_order_relaxed) - 1;
   for (TensorImpl* t : call.operands()) {
     if (t == nullptr || t->storage != changed) continue;
-    for (AutogradMeta* m = meta_of(t); m != nullptr && m->is_view(); m = meta_of(m->parent.impl())) m->version = before;
+    for (AutogradMeta* m = meta_of(t); m != nullptr && m->is_view(); m = meta_of(m->parent.impl())) m->version.store(before, std::memory_order_relaxed);
   }
 }
 
@@ -136,7 +136,7 @@ void record_view(const OpCall& call, Tensor& result) {
   m.recipe = std::move(n);
   m.parent = Tensor::share(base);
   m.root = autograd::root_of(base);
-  m.version = view->storage->version.load(std::memory_order_relaxed);
+  m.version.store(view->storage->version.load(std::memory_order_relaxed), std::memory_order_relaxed);
 }
 
 /// Sizes along the dimension of cat, which the derivative needs of every operand.

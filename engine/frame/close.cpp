@@ -177,6 +177,13 @@ void Context::renew_storage(const Event& e) noexcept {
   given->release();
 }
 
+/// Views that stay in the pool get the strides that a replay expects them to have.
+void Context::restore_strides() noexcept {
+  for (const Event* e : restrided_)
+    if (TensorImpl* t = pooled[e->id]; t != nullptr && !SINTER_MUTANT(views_keep_other_strides)) t->strides = e->info->meta.strides;
+  restrided_.clear();
+}
+
 void RegionRunner::publish(bool failed) noexcept {
   for (Storage* s : c_.written_inputs_)
     if (!SINTER_MUTANT(written_input_stays_pending)) s->pending_in.store(nullptr, std::memory_order_release);
@@ -208,6 +215,7 @@ void RegionRunner::give_away() noexcept {
   for (const Leaf::PooledSlot& p : leaf_.pooled)
     if (!p.view && is_live(p.root_index)) c_.renew_storage(*p.event);
   c_.dirty_pooled_.clear();
+  c_.restore_strides();
 }
 
 // -- Context
@@ -356,8 +364,8 @@ void Context::reset_region(Leaf* leaf) {
   foreign_inputs_.clear();
   if (!SINTER_MUTANT(aliases_not_forgotten)) aliases_.clear();
   written_inputs_.clear();
-  if (visited_leaf_ == nullptr) dirty_pooled_.clear();
-  close_after_call_ = false;
+  if (visited_leaf_ == nullptr) dirty_pooled_.clear(), restore_strides();
+  close_after_call_ = strides_differ_ = false;
   choose_verification(leaf != nullptr);
   bytes_at_open_ = thread_allocated_bytes();
   if (leaf != nullptr && previous_leaf_ != nullptr &&

@@ -116,6 +116,8 @@ class Context final : public FrameBase {
   bool bind_inputs(const Event& e, TensorImpl* const* in, int n);
   /// Whether the region must be closed after the call being replayed.
   bool close_is_due() const { return close_after_call_; }
+  /// Whether views of the open region may have other strides and offsets than the recorded ones.
+  bool strides_differ() const { return strides_differ_; }
   void close_now(Loc loc);
   int32_t scalar_capacity() const { return scalar_capacity_; }
   /// Any call: careful replay, else recording.
@@ -196,7 +198,7 @@ class Context final : public FrameBase {
   bool matches(const Event& e, uint64_t key, const OpCall& c);
   bool guard_holds(const InputGuard& g, TensorImpl* t, const OpCall& c, int operand, const Event& e);
   Tensor commit(Event* e, const OpCall& c);
-  Tensor commit_dynamic(Event* e, const OpCall& c);
+  Tensor commit_inferred(Event* e, const OpCall& c);
   Tensor finish_call(Event* e, const OpCall& c, Tensor result);
   int views_without_grad(const TensorImpl* written) const;
   Tensor commit_inplace(Event* e, const OpCall& c);
@@ -244,6 +246,7 @@ class Context final : public FrameBase {
   // close.cpp
   void release_pooled(const Event& e) noexcept;
   void renew_storage(const Event& e) noexcept;
+  void restore_strides() noexcept;
   void close_region(Break reason, Loc loc);
   void execute(RegionRunner& runner, Leaf& leaf, Break reason, bool made, CloseRecord& record);
   const ProgramEntry* find_program(RegionRunner& runner, Leaf& leaf, Break reason, bool& made, bool& compiled_now);
@@ -273,6 +276,7 @@ class Context final : public FrameBase {
   std::vector<Tensor> foreign_inputs_;        // those from another thread's pool, which must not take them back
   std::vector<AliasRelation> aliases_;
   std::vector<Storage*> written_inputs_, dirty_pooled_;
+  std::vector<const Event*> restrided_;   // pooled views that do not have their recorded strides
   std::unique_ptr<InputSums> sums_;       // set: the open region is one that SINTER_VERIFY checks
   std::vector<int32_t> held_;             // of the region being closed; kept for its memory
   std::vector<uint64_t> live_words_;      // of the region being closed; kept for its memory
@@ -292,6 +296,7 @@ class Context final : public FrameBase {
   Leaf* visited_leaf_ = nullptr;                          // closed by a visitor; results are still to be given away
   bool is_open_ = false;
   bool close_after_call_ = false;
+  bool strides_differ_ = false;  // of an input of the open region, in a dimension of size 1
   bool eager_until_break_ = false;
   int32_t slot_capacity_ = 0, scalar_capacity_ = 0;
   int32_t n_slots_ = 0, n_scalars_ = 0, n_inputs_ = 0;  // of the open region, while recording

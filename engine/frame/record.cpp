@@ -126,6 +126,7 @@ Event* Context::record(const OpCall& c, uint64_t key, const TensorMeta& meta) {
   if (info.view && !SINTER_MUTANT(view_at_recorded_offset)) info.meta.offset -= c.in[0]->offset;
   slot_roots_.resize(static_cast<size_t>(n_slots_), -1);
   slot_roots_[static_cast<size_t>(e->out)] = info.root;
+  info.inferred = info.view && strides_differ_ && !SINTER_MUTANT(other_strides_recorded_for_all);
   generalise(e, c);
   dynamic_slots_.resize(static_cast<size_t>(n_slots_), 0);
   if (info.dynamic && !info.inplace) dynamic_slots_[static_cast<size_t>(e->out)] = 1;
@@ -135,7 +136,7 @@ Event* Context::record(const OpCall& c, uint64_t key, const TensorMeta& meta) {
       !c.ints.empty() || (op_info(c.op).checked && !SINTER_MUTANT(checked_event_is_plain)) || c.n_in > 3)
     e->key |= event_key::kCareful;
   note_guard_only(e, c);
-  if (info.view && info.guards.empty() && !info.dynamic && !info.close_after && c.ints.empty()) e->key |= event_key::kViewOnly;
+  if (info.view && info.guards.empty() && !info.dynamic && !info.inferred && !info.close_after && c.ints.empty()) e->key |= event_key::kViewOnly;
   info.n_slots_after = n_slots_;
   info.n_scalars_after = n_scalars_;
   info.n_inputs_after = n_inputs_;

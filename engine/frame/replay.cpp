@@ -279,8 +279,10 @@ bool Context::guard_holds(const InputGuard& g, TensorImpl* t, const OpCall& c, i
     for (size_t d = 0; d < n; ++d)
       if (t->sizes[d] != g.sizes[d] && !SINTER_MUTANT(guard_without_sizes)) return false;
     for (size_t d = 0; d < n; ++d)
-      if (t->strides[d] != g.strides[d] && !SINTER_MUTANT(guard_without_strides) && !strides_fit(t->sizes, t->strides, g.strides))
-        return false;
+      if (t->strides[d] != g.strides[d] && !SINTER_MUTANT(guard_without_strides)) {
+        if (!strides_fit(t->sizes, t->strides, g.strides)) return false;
+        if (!SINTER_MUTANT(views_of_recorded_strides)) strides_differ_ = true;
+      }
   } else {
     for (size_t d = 0; d < g.sizes.size(); ++d)
       if (t->sizes[d] != g.sizes[d] && !(g.free_dims >> d & 1)) return false;
@@ -339,8 +341,8 @@ TensorImpl* Context::new_pooled(Event* e) {
 
 Tensor Context::commit(Event* e, const OpCall& c) {
   const EventInfo& info = *e->info;
-  if (info.dynamic) [[unlikely]]
-    return commit_dynamic(e, c);
+  if (info.dynamic || info.inferred || (info.view && strides_differ_)) [[unlikely]]
+    return commit_inferred(e, c);
   for (const InputGuard& g : info.guards) bind(c.in[g.operand], g.slot);
   for (int i = 0; i < c.n_scalars; ++i)
     if (!SINTER_MUTANT(scalars_not_updated) || recording_.size() > 0) scalars[info.first_scalar + i] = c.scalars[i];
@@ -348,8 +350,9 @@ Tensor Context::commit(Event* e, const OpCall& c) {
   return finish_call(e, c, info.view ? hand_out_view(e, c.in[0]) : hand_out(e));
 }
 
-/// As commit, where sizes or integers are generalised: the result's geometry is inferred anew.
-Tensor Context::commit_dynamic(Event* e, const OpCall& c) {
+/// As commit, where the result's geometry is inferred anew: sizes or integers are generalised, or it is a view and strides of
+/// size-1 dimensions are not the recorded ones (they reach no element, but strides and offsets of views show them).
+Tensor Context::commit_inferred(Event* e, const OpCall& c) {
   const EventInfo& info = *e->info;
   TensorMeta meta = infer(c, default_dtype());  // may throw as eager would: before anything is bound
   for (const InputGuard& g : info.guards) bind(c.in[g.operand], g.slot);
@@ -357,6 +360,7 @@ Tensor Context::commit_dynamic(Event* e, const OpCall& c) {
   if (info.free_ints != 0) free_ints_.insert(free_ints_.end(), c.ints.begin(), c.ints.end());
   if (info.inplace) return finish_call(e, c, commit_inplace(e, c));
   Tensor result = hand_out(e);
+  if (!info.dynamic) restrided_.push_back(e);
   TensorImpl* p = result.impl();
   if (info.view) {
     p->storage = c.in[0]->storage;

@@ -36,14 +36,6 @@ std::string value_difference(const Tensor& a, const Tensor& b, const std::string
   return {};  // NaNs of other bits
 }
 
-/// Where a size is 1 the recorded stride may be given instead of eager's: a documented limit.
-bool same_strides(const Tensor& a, const Tensor& b) {
-  if (a.numel() == 0) return true;
-  for (size_t d = 0; d < a.sizes().size(); ++d)
-    if (a.strides()[d] != b.strides()[d] && a.sizes()[d] != 1) return false;
-  return true;
-}
-
 std::string error_difference(const Run& a, const Run& b) {
   for (size_t i = 0; i < std::max(a.errors.size(), b.errors.size()); ++i) {
     const std::string x = i < a.errors.size() ? a.errors[i] : "none", y = i < b.errors.size() ? b.errors[i] : "none";
@@ -87,7 +79,7 @@ std::string difference(const Tensor& a, const Tensor& b, const std::string& name
   if (!a.defined()) return {};
   if (a.dtype() != b.dtype()) return fmt::format("{}: dtype {} {}", name, dtype_name(a.dtype()), dtype_name(b.dtype()));
   if (!(a.sizes() == b.sizes())) return name + ": sizes " + to_string(a.sizes()) + " " + to_string(b.sizes());
-  if (!same_strides(a, b)) return name + ": strides " + to_string(a.strides()) + " " + to_string(b.strides());
+  if (!(a.strides() == b.strides())) return name + ": strides " + to_string(a.strides()) + " " + to_string(b.strides());
   if (a.storage_offset() != b.storage_offset() && a.numel() > 0)
     return fmt::format("{}: offset {} {}", name, a.storage_offset(), b.storage_offset());
   if (a.requires_grad() != b.requires_grad()) return name + ": requires_grad";

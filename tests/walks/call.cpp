@@ -156,7 +156,9 @@ std::string describe(const std::exception& e) { return std::string(typeid(e).nam
 Tensor Call::features(const Tensor& t) const {
   const Tensor u = t.to(w.net->first->weight.dtype());
   if (u.dim() > 0 && u.size(-1) == 6) return u;
-  return u.reshape({-1, 1}).expand({u.numel(), 6});
+  // At most so many rows: a value that goes through here in each call would be six times larger each time, without end.
+  const int64_t rows = std::min<int64_t>(u.numel(), 200);
+  return u.reshape({-1, 1}).slice(0, 0, rows).expand({rows, 6});
 }
 
 void Call::point() const {
