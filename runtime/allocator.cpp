@@ -61,13 +61,8 @@ void* system_allocate(size_t n) {
 struct SmallCache {
   static constexpr int kSmallClasses = 8 + 7 * 8 + 1;
   static constexpr uint32_t kMost = 512;
-  Block* heads[kSmallClasses] = {};
-  uint32_t counts[kSmallClasses] = {};
-  bool closed = false;
-  ~SmallCache() {
-    closed = true;
-    clear();
-  }
+  Block* heads[kSmallClasses];
+  uint32_t counts[kSmallClasses];
   void clear() {
     for (int c = 0; c < kSmallClasses; ++c) {
       while (heads[c] != nullptr) std::free(std::exchange(heads[c], heads[c]->next));
@@ -75,7 +70,6 @@ struct SmallCache {
     }
   }
 };
-thread_local SmallCache t_small;
 
 /// A few large blocks of this thread's: compiled calls that repeat find theirs without the lock of the process.
 struct LargeOfThread {
@@ -84,13 +78,8 @@ struct LargeOfThread {
   struct {
     void* p;
     size_t rounded;
-  } blocks[kBlocks] = {};
-  size_t bytes = 0;
-  bool closed = false;
-  ~LargeOfThread() {
-    closed = true;
-    clear();
-  }
+  } blocks[kBlocks];
+  size_t bytes;
   void* take(size_t rounded) {
     for (auto& b : blocks)
       if (b.rounded == rounded) {
@@ -101,7 +90,7 @@ struct LargeOfThread {
     return nullptr;
   }
   bool give(void* p, size_t rounded) {
-    if (closed || bytes + rounded > kMostBytes) return false;
+    if (bytes + rounded > kMostBytes) return false;
     for (auto& b : blocks)
       if (b.p == nullptr) {
         b = {p, rounded};
@@ -115,7 +104,27 @@ struct LargeOfThread {
     bytes = 0;
   }
 };
-thread_local LargeOfThread t_large;
+
+/// What this thread keeps. Trivially destructible, as in object_cache.h: other thread-local objects free theirs after the closer.
+enum class Keeping : uint8_t { not_yet, yes, no_more };
+constinit thread_local SmallCache t_small{};
+constinit thread_local LargeOfThread t_large{};
+constinit thread_local Keeping t_keeping = Keeping::not_yet;
+struct Closer {
+  ~Closer() {
+    t_keeping = Keeping::no_more;
+    t_small.clear();
+    t_large.clear();
+  }
+};
+/// At the first block that this thread frees: from here its caches are emptied when it ends. False: it is ending.
+[[gnu::noinline]] bool begin_to_keep() {
+  if (t_keeping == Keeping::no_more) return false;
+  static thread_local Closer closer;
+  (void)&closer;
+  t_keeping = Keeping::yes;
+  return true;
+}
 
 void* allocate_large(size_t rounded, int cls) {
   if (void* p = t_large.take(rounded)) return p;
@@ -171,14 +180,15 @@ void free_bytes(void* p, size_t nbytes) noexcept {
 #if !defined(__SANITIZE_ADDRESS__)
   const size_t rounded = round_to_class(nbytes);
   const int cls = class_index(rounded);
+  const bool keeps = t_keeping == Keeping::yes || begin_to_keep();
   if (rounded <= kSmallLimit) {
-    if (!t_small.closed && t_small.counts[cls] < SmallCache::kMost) {
+    if (keeps && t_small.counts[cls] < SmallCache::kMost) {
       t_small.heads[cls] = new (p) Block{t_small.heads[cls]};
       ++t_small.counts[cls];
       return;
     }
   } else {
-    if (t_large.give(p, rounded)) return;
+    if (keeps && t_large.give(p, rounded)) return;
     LargeCache& cache = large_cache();
     std::lock_guard lock(cache.mutex);
     if (cache.bytes + rounded <= kMostCachedLarge) {

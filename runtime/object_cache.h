@@ -1,6 +1,7 @@
 // Thread-local free list for small engine objects that come and go with every operator.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <new>
 #include <utility>
@@ -15,7 +16,7 @@ class ObjectCache {
     if (list.head != nullptr) [[likely]] {
       Node* n = list.head;
       list.head = n->next;
-      --list.count;
+      ++list.room;
       return n;
     }
     void* p = std::aligned_alloc(kAlign, (kSize + kAlign - 1) / kAlign * kAlign);
@@ -24,9 +25,9 @@ class ObjectCache {
   }
   static void give(void* p) noexcept {
 #if !defined(__SANITIZE_ADDRESS__)  // under ASan every object is really freed, so that stale handles are noticed
-    if (!list.closed && list.count < kMostCached) [[likely]] {
+    if (list.room != 0 || open()) [[likely]] {
       list.head = new (p) Node{list.head};
-      ++list.count;
+      --list.room;
       return;
     }
 #endif
@@ -34,20 +35,32 @@ class ObjectCache {
   }
 
  private:
-  static constexpr size_t kMostCached = 8192;
+  static constexpr uint32_t kMostCached = 8192;
   struct Node {
     Node* next;
   };
+  /// Trivially destructible: other thread-local objects give theirs back when this thread's list has been closed. Stores into an
+  /// object that is being destroyed would not be seen then: compilers leave them out.
   struct List {
-    Node* head = nullptr;
-    size_t count = 0;
-    bool closed = false;  // the thread is ending: what comes now goes back to malloc
-    ~List() {
-      closed = true;
-      while (head != nullptr) std::free(std::exchange(head, head->next));
+    Node* head;
+    uint32_t room;  // 0: full, not open yet, or closed
+    bool opened;
+  };
+  struct Closer {
+    ~Closer() {
+      list.room = 0;
+      while (list.head != nullptr) std::free(std::exchange(list.head, list.head->next));
     }
   };
-  static inline thread_local List list;
+  /// At the thread's first object: from here the list is emptied when the thread ends. False: full, or the thread is ending.
+  [[gnu::noinline]] static bool open() {
+    if (std::exchange(list.opened, true)) return false;
+    static thread_local Closer closer;
+    (void)&closer;
+    list.room = kMostCached;
+    return true;
+  }
+  static inline constinit thread_local List list{};
 };
 
 }  // namespace sinter

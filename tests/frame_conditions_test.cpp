@@ -297,8 +297,10 @@ Tensor one_row(int64_t stride) { return arange(3 * stride).to(kFloat).view({3, s
 }  // namespace
 
 TEST_CASE("views of an input whose size-1 dimension has another stride are eager's") {
-  const auto f = [](const Tensor& x) -> std::vector<Tensor> {
-    const Tensor y = x * 2, t = x.t();
+  std::vector<int64_t> seen;
+  const auto f = [&](const Tensor& x) -> std::vector<Tensor> {
+    const Tensor y = x * 2, t = x.t(), dropped = x.t(), also = x.slice(0, 1, 1);
+    seen = {dropped.stride(1), also.storage_offset(), also.stride(0)};
     return {y, x.slice(0, 1, 3), t, t.slice(1, 1, 1), x.unsqueeze(0).transpose(0, 2), y.t(), t + 1, x.select(1, 3)};
   };
   auto g = compile(f);
@@ -308,7 +310,10 @@ TEST_CASE("views of an input whose size-1 dimension has another stride are eager
       const Tensor x = one_row(stride);
       if (track) x.set_requires_grad(true);
       require_same_views(g(x), f(x));
-      if (stride != 9) kept.push_back(g(x));
+      const std::vector<int64_t> eager = seen;
+      std::vector<Tensor> again = g(x);
+      REQUIRE(seen == eager);
+      if (stride != 9) kept.push_back(std::move(again));
       require_same_views(g(x), f(x));
     }
   REQUIRE(compiles(g) == 2);

@@ -1,4 +1,5 @@
 // Frames of several threads: values pending in another thread's frame, first calls at once, forgetting while others call.
+#include <malloc.h>
 #include <algorithm>
 #include <atomic>
 #include <barrier>
@@ -367,6 +368,25 @@ TEST_CASE("an object dropped while a frame of it is open: the frame ends with wh
     REQUIRE((*g)(ones({2})).select(0, 0).item<float>() == 3.0f);
     REQUIRE((*g)(ones({2})).select(0, 0).item<float>() == 3.0f);
   }
+}
+
+// Contexts go when their thread ends, after the caches of objects and bytes that it gives its results back to.
+TEST_CASE("threads that end leave nothing behind") {
+  auto f = compile([](const Tensor& x) { return ((x * 2).sin() + 1).sum(0); });
+  const Tensor x = randn({4, 6}), w = randn({4, 6}).requires_grad_();
+  const auto growth = [](auto&& body) {
+    const auto of_threads = [&](int n) {
+      for (int i = 0; i < n; ++i) elsewhere(body);
+      return static_cast<int64_t>(mallinfo2().uordblks);
+    };
+    const int64_t before = of_threads(50);
+    return of_threads(300) - before;
+  };
+  Tensor out;
+  CHECK(growth([&] { f(x); }) < 32'000);
+  CHECK(growth([&] { out = f(x); }) < 32'000);
+  CHECK(growth([&] { f(x * w).sum().backward(); }) < 32'000);
+  CHECK(growth([&] { out = x * 2 + randn({300, 300}).sum(); }) < 32'000);
 }
 
 TEST_CASE("nothing keeps the outputs of the last call alive") {

@@ -66,12 +66,10 @@ void write_debug_files(const std::string& name, const Region& region, const Prog
 }  // namespace
 
 void report_compiled(Context& context, const Leaf& leaf, const Region& region, const Program* program) {
-  // compile_region has logged the passes and the plan; here is whose they are.
+  // compile_region has logged passes, plan and code of what was compiled.
   if (program == nullptr && log_enabled(LogTopic::Program))
     log(LogTopic::Program, "{} region {} is interpreted with eager kernels\n{}", context.owner().where(), leaf.number,
         to_string(region));
-  if (program != nullptr && log_enabled(LogTopic::Asm))
-    for (const auto& [kernel, text] : program->assembly()) log_line(LogTopic::Asm, kernel + "\n" + text);
   if (!env().debug_dir.empty()) write_debug_files(region.name, region, program);
 }
 
