@@ -54,6 +54,39 @@ TEST_CASE("child: 10 operators a region", "[.][ops-child]") {
   }
 }
 
+// Before an in-place call is matched its operand may be copied, an event of its own. Where that reached the limit, the call was
+// still replayed when its event was known from elsewhere: into a region that nobody closed.
+TEST_CASE("an in-place call whose operand was copied at the recompile limit") {
+  REQUIRE(passes_with("SINTER_REGION_OPS=2", "[copy-at-limit-child]"));
+}
+TEST_CASE("child: regions of two operators, one starts with the in-place call", "[.][copy-at-limit-child]") {
+  const auto f = [](const Tensor& x, const Tensor& w, bool apart) {
+    Tensor y;
+    if (apart) {
+      y = x * 2;
+      graph_break();  // the next region starts with the copy
+    } else {
+      y = x * 2;  // the copy is the second operator, the next region starts with the in-place call
+    }
+    y.mul_(w);
+    return y;
+  };
+  auto g = compile(f);
+  const auto check = [&](int rank, bool apart) {
+    const Tensor x = randn(std::vector<int64_t>(static_cast<size_t>(rank), 2));
+    const Tensor v = randn({2}).requires_grad_(), w = v.detach().clone().requires_grad_();
+    const Tensor eager = f(x, v, apart), compiled = g(x, w, apart);
+    REQUIRE(same_bits(eager, compiled));
+    eager.sum().backward();
+    compiled.sum().backward();
+    REQUIRE(same_bits(v.grad(), w.grad()));
+  };
+  for (int rank = 1; rank <= 8; ++rank) check(rank, true);
+  for (int i = 0; i < 2; ++i)
+    for (bool apart : {false, true}) check(9, apart);
+  REQUIRE(g.stats().eager_fallbacks > 0);
+}
+
 TEST_CASE("the limit of variants in the process") {
   REQUIRE(passes_with("SINTER_ACCUMULATED_RECOMPILE_LIMIT=5", "[accumulated-child]"));
 }

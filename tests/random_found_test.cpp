@@ -1,4 +1,5 @@
 // Differences that random programs found, by name: eager and compiled must agree on each.
+#include "frontend/nn/set_data.h"
 #include "support.h"
 
 using namespace sinter;
@@ -69,4 +70,22 @@ TEST_CASE("a view gets its gradient when an in-place call gave one to its base")
       REQUIRE(same_bits(vx.grad(), vy.grad()));
     }
   }
+}
+
+// Backward reads the sizes of a leaf when it runs; where the leaf was given other data since, it wrote outside of its gradient.
+TEST_CASE("what was taken of a leaf that was given smaller data since: an error, nothing is written") {
+  for (const bool selected : {false, true})
+    for (int i = 0; i < 3; ++i) {
+      const auto f = [selected](const Tensor& x) {
+        const Tensor part = selected ? x.select(0, 4) : x.slice(0, -2);
+        sinter::detail::set_data(x, randn({2, 4}));
+        part.sum().backward();
+      };
+      auto g = compile(f);
+      const Tensor x = randn({5, 4}).requires_grad_(), y = randn({5, 4}).requires_grad_();
+      REQUIRE_THROWS_AS(f(x), IndexError);
+      REQUIRE_THROWS_AS(g(y), IndexError);
+      REQUIRE_FALSE(x.grad().defined());
+      REQUIRE_FALSE(y.grad().defined());
+    }
 }

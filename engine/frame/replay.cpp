@@ -204,11 +204,14 @@ Tensor Context::call(const OpCall& c) {
   return result;
 }
 
+static Tensor run_hidden(const OpCall& c) {
+  const HiddenFrame hidden;  // nothing below may look at the frame: composites would come back here
+  return eager_call(c);
+}
+
 Tensor Context::call_inside(const OpCall& c) {
-  if (eager_until_break_) [[unlikely]] {
-    const HiddenFrame hidden;  // nothing below may look at the frame: composites would come back here
-    return eager_call(c);
-  }
+  if (eager_until_break_) [[unlikely]]
+    return run_hidden(c);
   // A program runs under one floating-point mode: operators under another one belong to the next region.
   if (mode.changed()) [[unlikely]] {
     close_region(Break::cpu_mode, c.loc);
@@ -217,6 +220,7 @@ Tensor Context::call_inside(const OpCall& c) {
   // Before anything is matched or recorded: it may throw, or copy the operand (an event of its own).
   if (is_inplace(c)) {
     if (grad_mode() && !SINTER_MUTANT(frame_inplace_not_checked)) check_inplace(c);
+    if (eager_until_break_ && !SINTER_MUTANT(replay_after_the_limit)) return run_hidden(c);  // the copy was a variant too many
     if (may_overlap(c)) infer(c, default_dtype());
   }
   if (op_info(c.op).checked) [[unlikely]] {

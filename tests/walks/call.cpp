@@ -7,6 +7,7 @@
 #include <thread>
 #include <typeinfo>
 #include "engine/autograd/autograd.h"
+#include "engine/autograd/node.h"
 #include "frontend/nn/set_data.h"
 #include "runtime/cpu.h"
 
@@ -204,17 +205,26 @@ std::string call_in_ambience(World& w, int which, const Tensor& x, const Tensor&
     } catch (const std::exception& e) { error = describe(e); }
     if (const std::string c = ambience.changed(); !c.empty()) error += "after the call " + c;
   };
+  // Backward runs nodes of unrelated branches by sequence number, which each thread counts for itself (as in PyTorch): without one
+  // count for all, what a failing backward has done before it fails depends on what a thread did in the other world.
+  uint64_t sequence = autograd::next_seq(0);
+  const std::function<void()> elsewhere = [&] {
+    (void)autograd::next_seq(sequence);
+    job();
+    sequence = autograd::next_seq(0);
+  };
   const Settings settings(w);
   switch (w.value(Knob::other_thread)) {
     case 0:
       job();
       break;
     case 1:
-      worker.run(job);
+      worker.run(elsewhere);
       break;
     default:
-      std::thread(job).join();
+      std::thread(elsewhere).join();
   }
+  (void)autograd::next_seq(sequence);
   return error;
 }
 
