@@ -109,6 +109,10 @@ bool run_step(const Program& p, size_t step, const Call& call, std::vector<Tenso
   const Step& s = p.steps[step];
   const int a = held_slot(values, s.a), b = held_slot(values, s.b), c = held_slot(values, s.c);
   if (a < 0) return false;
+  // Statements that multiply sizes would soon need all the memory of the machine.
+  constexpr int64_t kMostElements = 1 << 13;
+  for (const int slot : {a, b, c})
+    if (values[static_cast<size_t>(slot)].numel() > kMostElements) return false;
   const auto at = [&](int slot) -> Tensor& { return values[static_cast<size_t>(slot)]; };
   statements()[static_cast<size_t>(s.statement)].run(at(p.result_slot(step)), at(a), at(b), at(c), s.p, s.q, s.s * call.scale);
   if (s.drop_a) at(a).reset();
@@ -148,17 +152,19 @@ void run_body(const Program& p, const Call& call, Run& run) {
   const Modes modes(call);
   for (size_t i = 0; i < p.steps.size(); ++i) {
     ++run.invalid;  // until it has returned
+    bool ran = false;
     if (p.escapes) {
-      run_step(p, i, call, run.values);
+      ran = run_step(p, i, call, run.values);
     } else {
       try {
-        run_step(p, i, call, run.values);
+        ran = run_step(p, i, call, run.values);
       } catch (const std::exception& e) {
         note_error(run, std::to_string(i), e);
         continue;
       }
     }
-    ++run.valid, --run.invalid;
+    --run.invalid;
+    run.valid += ran;
   }
   if (p.backward == Backward::Inside) run_backward(run);
   for (size_t i = 0; i < p.steps.size(); ++i)
