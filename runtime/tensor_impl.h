@@ -62,8 +62,12 @@ struct TensorImpl {
     (void)storage->bytes(loc);
     return address();
   }
-  /// The same whatever the storage holds now: for callers that have settled it, or are about to write it.
-  char* address() const { return static_cast<char*>(storage->data) + offset * static_cast<int64_t>(element_size(dtype())); }
+  /// The same whatever the storage holds now: for callers that have settled it, or are about to write it. A storage without bytes
+  /// has none to point to: integer arithmetic, as pointers would be undefined.
+  char* address() const {
+    const auto bytes = static_cast<uintptr_t>(offset * static_cast<int64_t>(element_size(dtype())));
+    return reinterpret_cast<char*>(reinterpret_cast<uintptr_t>(storage->data) + bytes);
+  }
 
   void retain() { head.fetch_add(1, std::memory_order_relaxed); }
   void release();

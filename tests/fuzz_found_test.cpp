@@ -127,3 +127,10 @@ TEST_CASE("a padding row as large as int64 goes is refused") {  // padding_idx +
   const Tensor weight = randn({3, 2});
   REQUIRE_THROWS_WITH(embedding(weight, tensor({0, 2}), INT64_MAX), Catch::Contains("Padding_idx must be within num_embeddings"));
 }
+
+// The address of the pending operand was computed from a null pointer.
+TEST_CASE("values of an index are checked beside a pending view of another offset") {
+  auto g = compile([](const Tensor& x, const Tensor& i) { return index_select((x * 2).slice(0, 1), 0, i); });
+  const Tensor x = randn({4, 2}), i = tensor({int64_t{2}, int64_t{0}});
+  for (int k = 0; k < 3; ++k) REQUIRE(same_bits(g(x, i), index_select((x * 2).slice(0, 1), 0, i)));
+}

@@ -78,7 +78,8 @@ Edge plain_edge(TensorImpl* t) {
 
 bool is_stale(TensorImpl* t) {
   const AutogradMeta* m = meta_of(t);
-  return m != nullptr && m->is_view() && m->version.load(std::memory_order_acquire) != t->storage->version.load(std::memory_order_relaxed);
+  return m != nullptr && m->is_view() &&
+         m->version.load(std::memory_order_acquire) != t->storage->version.load(std::memory_order_relaxed);
 }
 
 /// Threads that use one stale view at a time.

@@ -59,7 +59,8 @@ void refresh_view(TensorImpl* view);
 /// Where t's gradient goes; t requires grad.
 inline Edge edge_of(TensorImpl* t) {
   const AutogradMeta* m = autograd::meta_of(t);
-  if (m->is_view() && m->version.load(std::memory_order_acquire) != t->storage->version.load(std::memory_order_relaxed)) [[unlikely]]
+  if (m->is_view() && m->version.load(std::memory_order_acquire) != t->storage->version.load(std::memory_order_relaxed))
+      [[unlikely]]
     refresh_view(t);
   return m->grad_fn ? Edge::to_node(m->grad_fn.get()) : Edge::to_leaf(t);
 }

@@ -118,7 +118,8 @@ void outdate_views(const OpCall& call) {
   const uint32_t before = changed->version.load(std::memory_order_relaxed) - 1;
   for (TensorImpl* t : call.operands()) {
     if (t == nullptr || t->storage != changed) continue;
-    for (AutogradMeta* m = meta_of(t); m != nullptr && m->is_view(); m = meta_of(m->parent.impl())) m->version.store(before, std::memory_order_relaxed);
+    for (AutogradMeta* m = meta_of(t); m != nullptr && m->is_view(); m = meta_of(m->parent.impl()))
+      m->version.store(before, std::memory_order_relaxed);
   }
 }
 

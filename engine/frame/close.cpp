@@ -180,7 +180,8 @@ void Context::renew_storage(const Event& e) noexcept {
 /// Views that stay in the pool get the strides that a replay expects them to have.
 void Context::restore_strides() noexcept {
   for (const Event* e : restrided_)
-    if (TensorImpl* t = pooled[e->id]; t != nullptr && !SINTER_MUTANT(views_keep_other_strides)) t->strides = e->info->meta.strides;
+    if (TensorImpl* t = pooled[e->id]; t != nullptr && !SINTER_MUTANT(views_keep_other_strides))
+      t->strides = e->info->meta.strides;
   restrided_.clear();
 }
 

@@ -136,7 +136,8 @@ Event* Context::record(const OpCall& c, uint64_t key, const TensorMeta& meta) {
       !c.ints.empty() || (op_info(c.op).checked && !SINTER_MUTANT(checked_event_is_plain)) || c.n_in > 3)
     e->key |= event_key::kCareful;
   note_guard_only(e, c);
-  if (info.view && info.guards.empty() && !info.dynamic && !info.inferred && !info.close_after && c.ints.empty()) e->key |= event_key::kViewOnly;
+  if (info.view && info.guards.empty() && !info.dynamic && !info.inferred && !info.close_after && c.ints.empty())
+    e->key |= event_key::kViewOnly;
   info.n_slots_after = n_slots_;
   info.n_scalars_after = n_scalars_;
   info.n_inputs_after = n_inputs_;

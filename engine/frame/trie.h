@@ -50,7 +50,7 @@ struct EventInfo {
   int32_t n_slots_after = 0, n_scalars_after = 0, n_inputs_after = 0;
   bool view = false, inplace = false, dynamic = false, close_after = false;
   bool inferred = false;  // a view recorded below strides that are not those of the guards: meta's are no other call's
-  int32_t depth = 0;  // 1 for a region's first event
+  int32_t depth = 0;      // 1 for a region's first event
   std::atomic<Event*> sibling{nullptr};
   std::atomic<Leaf*> leaf{nullptr};
   Event* parent = nullptr;

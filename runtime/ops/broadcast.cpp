@@ -62,7 +62,7 @@ SizeVec broadcast(std::span<TensorImpl* const> operands, const auto& named) {
 int compare_dims(IntArrayRef sizes, std::span<TensorImpl* const> operands, int d0, int d1) {
   const auto stride = [&](const TensorImpl* t, int d) -> int64_t {
     const int own = d - static_cast<int>(sizes.size() - t->sizes.size());
-    if (own < 0 || (t->sizes[own] == 1 && sizes[d] != 1)) return 0;
+    if (own < 0 || t->sizes[own] == 1) return 0;
     return t->strides[own];
   };
   for (const TensorImpl* t : operands) {
@@ -75,13 +75,38 @@ int compare_dims(IntArrayRef sizes, std::span<TensorImpl* const> operands, int d
   return 0;
 }
 
+/// Equal but for dimensions of size 1.
+bool same_strides(IntArrayRef sizes, IntArrayRef a, IntArrayRef b) {
+  for (size_t d = 0; d < sizes.size(); ++d)
+    if (a[d] != b[d] && sizes[d] != 1) return false;
+  return true;
+}
+
+/// The stride of a dimension of size 1 reaches no element and is no guard, so results do not take it over from their operands (as
+/// PyTorch does from dense ones): they have what such a dimension has in memory of their order, behind its inner neighbour.
+SizeVec settled(IntArrayRef sizes, SizeVec strides) {
+  const auto behind = [&](int d) { return strides[d] * std::max<int64_t>(sizes[d], 1); };
+  int right = -1;
+  for (int d = static_cast<int>(sizes.size()); d-- > 0;) {
+    if (sizes[d] != 1) {
+      right = d;
+      continue;
+    }
+    int left = d - 1;
+    while (left >= 0 && sizes[left] == 1) --left;
+    const bool reversed = left >= 0 && right >= 0 && strides[left] < strides[right];
+    strides[d] = reversed ? behind(left) : right >= 0 ? behind(right) : 1;
+  }
+  return strides;
+}
+
 /// Strides shared by all operands when they have one dense layout; empty optional otherwise.
 bool one_dense_layout(IntArrayRef sizes, std::span<TensorImpl* const> operands) {
   const TensorImpl* first = nullptr;
   for (const TensorImpl* t : operands) {
     if (!t) continue;
     if (!(IntArrayRef(t->sizes) == sizes)) return false;
-    if (first && !(t->strides == first->strides)) return false;
+    if (first && !same_strides(sizes, t->strides, first->strides)) return false;
     if (!first && !is_non_overlapping_and_dense(t->sizes, t->strides)) return false;
     first = t;
   }
@@ -104,7 +129,7 @@ SizeVec pointwise_strides(IntArrayRef sizes, std::span<TensorImpl* const> operan
   if (contiguous || sizes.size() < 2 || SINTER_MUTANT(results_always_row_major)) return contiguous_strides(sizes);
   if (one_dense_layout(sizes, operands)) {
     for (const TensorImpl* t : operands)
-      if (t) return t->strides;
+      if (t) return settled(sizes, t->strides);
   }
   // Dimensions from innermost to outermost: insertion sort from the row-major order, because the comparison is partial.
   const int n = static_cast<int>(sizes.size());
@@ -127,7 +152,7 @@ SizeVec pointwise_strides(IntArrayRef sizes, std::span<TensorImpl* const> operan
     strides[perm[i]] = step;
     step *= std::max<int64_t>(sizes[perm[i]], 1);
   }
-  return strides;
+  return settled(sizes, std::move(strides));
 }
 
 }  // namespace sinter

@@ -20,8 +20,8 @@ TensorMeta infer_view_backward(const OpCall& call, size_t n_bounds) {
   if (n_bounds == 1 && (start < 0 || start >= size))
     fail<IndexError>(call, "index {} is out of range for size {} at dimension {}", start, size, call.attr);
   if (n_bounds == 3 && (start < 0 || start > call.ints[1] || call.ints[1] > size || call.ints[2] < 1))
-    fail<IndexError>(call, "the slice [{}, {}) with step {} does not lie in size {} of dimension {}", start, call.ints[1], call.ints[2],
-                     size, call.attr);
+    fail<IndexError>(call, "the slice [{}, {}) with step {} does not lie in size {} of dimension {}", start, call.ints[1],
+                     call.ints[2], size, call.attr);
   SizeVec expected;
   for (size_t d = 0; d < sizes.size(); ++d) {
     if (d != call.attr) expected.push_back(sizes[d]);

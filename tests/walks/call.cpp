@@ -205,8 +205,8 @@ std::string call_in_ambience(World& w, int which, const Tensor& x, const Tensor&
     } catch (const std::exception& e) { error = describe(e); }
     if (const std::string c = ambience.changed(); !c.empty()) error += "after the call " + c;
   };
-  // Backward runs nodes of unrelated branches by sequence number, which each thread counts for itself (as in PyTorch): without one
-  // count for all, what a failing backward has done before it fails depends on what a thread did in the other world.
+  // Backward runs nodes of unrelated branches by sequence number, which each thread counts for itself (as in PyTorch): without
+  // one count for all, what a failing backward has done before it fails depends on what a thread did in the other world.
   uint64_t sequence = autograd::next_seq(0);
   const std::function<void()> elsewhere = [&] {
     (void)autograd::next_seq(sequence);
