@@ -1,31 +1,8 @@
 // Functions against what LibTorch printed: values, type, sizes, strides and offset. Views, strides, products, indexing.
-#include <catch2/catch.hpp>
-#include "engine/creation.h"
-#include "expected.h"
+#include "functions_expected.h"
 
 using namespace sinter;
-
-namespace {
-
-const char* const kExpected =
-#include "data/functions_expected.txt"
-    ;
-
-void check_same(const std::string& expression, const Tensor& t) {
-  static const auto expected = parse_expected(kExpected);
-  const auto found = expected.find(expected_key(expression));
-  REQUIRE(found != expected.end());
-  CAPTURE(expression);
-  CHECK(t.str() + " " + to_string(t.strides()) + " " + std::to_string(t.storage_offset()) == found->second);
-}
-#define CHECK_SAME(...) check_same(#__VA_ARGS__, __VA_ARGS__)
-
-/// -2, -1.5, -1, ...
-Tensor A(const std::vector<int64_t>& sizes) { return (arange(numel_of(sizes), kFloat) * 0.5 - 2).reshape(sizes); }
-/// -2, -1, 0, 1, 2, -2, ...
-Tensor I(const std::vector<int64_t>& sizes) { return (arange(numel_of(sizes), kLong) % 5 - 2).reshape(sizes); }
-
-}  // namespace
+using namespace sinter::test;
 
 TEST_CASE("Strides of results follow the operands") {
   CHECK_SAME(A({2, 3, 4}).transpose(0, 2) + 1);
