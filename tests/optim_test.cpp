@@ -1,6 +1,5 @@
-// Optimizers against LibTorch 1.13 (tests/data/optim.json: parameters after 10 steps), groups, states and errors.
-#include <sinter/nn.h>
-#include <sinter/optim.h>
+// Optimizers against PyTorch 1.13 (tests/data/optim.json: parameters after 10 steps), groups, states and errors.
+#include <sinter/sinter.h>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <filesystem>
@@ -34,6 +33,15 @@ const std::vector<std::pair<std::string, Make>>& configurations() {
       {"adam_amsgrad", make<Adam>(AdamOptions(0.02).amsgrad(true))},
       {"adamw", make<AdamW>(AdamWOptions(0.01))},
       {"adamw_amsgrad", make<AdamW>(AdamWOptions(0.02).amsgrad(true).weight_decay(0.2))},
+      {"rmsprop", make<RMSprop>(RMSpropOptions())},
+      {"rmsprop_momentum", make<RMSprop>(RMSpropOptions(0.02).alpha(0.9).momentum(0.8).weight_decay(0.05))},
+      {"rmsprop_centered", make<RMSprop>(RMSpropOptions(0.02).centered(true).eps(1e-6))},
+      {"rmsprop_all", make<RMSprop>(RMSpropOptions(0.02).alpha(0.95).eps(1e-5).weight_decay(0.1).momentum(0.5).centered(true))},
+      {"adagrad", make<Adagrad>(AdagradOptions())},
+      {"adagrad_decay",
+       make<Adagrad>(AdagradOptions(0.1).lr_decay(0.1).weight_decay(0.05).initial_accumulator_value(0.3).eps(1e-8))},
+      {"nadam", make<NAdam>(NAdamOptions())},
+      {"nadam_decay", make<NAdam>(NAdamOptions(0.02).betas({0.8, 0.95}).eps(1e-6).weight_decay(0.1).momentum_decay(0.01))},
   };
   return all;
 }
@@ -78,7 +86,7 @@ nlohmann::json expectations() {
 
 }  // namespace
 
-TEST_CASE("optimizers agree with LibTorch") {
+TEST_CASE("optimizers agree with PyTorch") {
   const auto want = expectations();
   size_t checked = 0;
   for (const ScalarType type : {kFloat, kDouble}) {
@@ -147,6 +155,96 @@ TEST_CASE("a state follows its tensor when groups are edited") {
     std::swap(edited.param_groups()[0].params()[0], edited.param_groups()[0].params()[1]);
   }
   CHECK(a.values() == b.values());
+}
+
+TEST_CASE("a compiled step of every optimizer is eager's, and recompiles nothing once its states are there") {
+  for (const ScalarType type : {kFloat, kDouble})
+    for (const auto& [name, make_optimizer] : configurations()) {
+      INFO(name);
+      Problem a(type), b(type);
+      auto eager = make_optimizer({a.p, a.q}), compiled = make_optimizer({b.p, b.q});
+      auto step = compile([&] { compiled->step(); });
+      int64_t settled = 0;
+      for (int k = 0; k < 8; ++k) {
+        a.set_gradients(k), b.set_gradients(k);
+        eager->step();
+        step();
+        CHECK(a.values() == b.values());
+        if (k == 2) settled = step.stats().regions_compiled;
+        compiled->param_groups()[0].options().set_lr(0.01 * k);
+        eager->param_groups()[0].options().set_lr(0.01 * k);
+      }
+      CHECK(step.stats().regions_compiled == settled);
+      CHECK(step.stats().eager_fallbacks == 0);
+    }
+}
+
+TEST_CASE("every optimizer goes on from its state_dict as if nothing had happened") {
+  for (const auto& [name, make_optimizer] : configurations()) {
+    INFO(name);
+    Problem a(kDouble), b(kDouble);
+    auto through = make_optimizer({a.p, a.q});
+    const auto steps = [](Problem& x, Optimizer& o, int from, int to) {
+      for (int k = from; k < to; ++k) x.set_gradients(k), o.step();
+    };
+    steps(a, *through, 0, 4);
+    const OptimizerStateDict saved = through->state_dict();
+    {
+      NoGradGuard no_grad;
+      b.p.copy_(a.p), b.q.copy_(a.q);
+    }
+    steps(a, *through, 4, 9);  // the copy stays as it was
+    auto resumed = make_optimizer({b.p, b.q});
+    resumed->param_groups()[0].options().set_lr(77);
+    resumed->load_state_dict(saved);
+    CHECK(resumed->param_groups()[0].options().get_lr() == through->param_groups()[0].options().get_lr());
+    steps(b, *resumed, 4, 9);
+    CHECK(a.values() == b.values());
+    CHECK(resumed->state_dict().state.size() == through->state_dict().state.size());
+  }
+}
+
+TEST_CASE("a state_dict that does not fit is refused and changes nothing") {
+  Problem a(kFloat), b(kFloat);
+  Adam adam({a.p, a.q}, AdamOptions(0.1));
+  a.set_gradients(0);
+  adam.step();
+  const OptimizerStateDict good = adam.state_dict();
+  CHECK(std::get<int64_t>(good.state.at(0).at("step")) == 1);
+  CHECK(std::get<Tensor>(good.state.at(1).at("exp_avg")).sizes() == a.q.sizes());
+
+  const auto refuses = [&](Optimizer& o, const OptimizerStateDict& dict, const char* text) {
+    const auto before = o.state_dict();
+    CHECK_THROWS_WITH(o.load_state_dict(dict), Catch::Contains(text));
+    const auto after = o.state_dict();
+    CHECK(after.state.size() == before.state.size());
+    for (size_t g = 0; g < after.param_groups.size(); ++g)
+      CHECK(after.param_groups[g].options->get_lr() == before.param_groups[g].options->get_lr());
+  };
+  Adam two({OptimizerParamGroup({b.p}), OptimizerParamGroup({b.q})}, AdamOptions(0.2)), one({b.p}, AdamOptions(0.2)),
+      swapped({b.q, b.p}, AdamOptions(0.2));
+  refuses(two, good, "loaded state dict has a different number of parameter groups");
+  refuses(one, good, "loaded state dict contains a parameter group that doesn't match the size of optimizer's group");
+  refuses(swapped, good, "of parameter 0 has shape [3, 2], the parameter [5]");
+  SGD sgd({b.p, b.q}, SGDOptions(0.2));
+  refuses(sgd, good, "SGD needs SGDOptions in every parameter group");
+  OptimizerStateDict other = good;
+  other.state.at(0).emplace("momentum_buffer", ones({3, 2}));
+  Adam fits({b.p, b.q}, AdamOptions(0.2));
+  refuses(fits, other, "Adam: parameter 0 has a state of another optimizer");
+  other = good;
+  other.state.at(0).at("step") = 1.0;
+  refuses(fits, other, "Adam: state \"step\" of parameter 0 has another type");
+}
+
+TEST_CASE("states are converted to the type of their parameters") {
+  Problem a(kDouble), b(kFloat);
+  SGD from({a.p, a.q}, SGDOptions(0.1).momentum(0.9)), to({b.p, b.q}, SGDOptions(0.1));
+  a.set_gradients(0);
+  from.step();
+  to.load_state_dict(from.state_dict());
+  CHECK(to.state(b.p)->momentum_buffer.dtype() == kFloat);
+  CHECK(values_of(to.state(b.p)->momentum_buffer) == values_of(from.state(a.p)->momentum_buffer.to(kFloat)));
 }
 
 TEST_CASE("zero_grad zeroes in place or drops") {

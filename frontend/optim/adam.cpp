@@ -7,15 +7,13 @@ namespace sinter::optim {
 namespace {
 
 template <class Options>
-void check_adam(const char* name, const OptimizerOptions& options) {
-  const auto* o = dynamic_cast<const Options*>(&options);
-  if (!o) raise<ValueError>("{0} needs {0}Options in every parameter group", name);
-  const auto [beta1, beta2] = o->betas();
-  if (!(o->lr() >= 0)) raise<ValueError>("Invalid learning rate: {}", o->lr());
-  if (!(o->eps() >= 0)) raise<ValueError>("Invalid epsilon value: {}", o->eps());
+void check_adam(const Options& o) {
+  const auto [beta1, beta2] = o.betas();
+  if (!(o.lr() >= 0)) raise<ValueError>("Invalid learning rate: {}", o.lr());
+  if (!(o.eps() >= 0)) raise<ValueError>("Invalid epsilon value: {}", o.eps());
   if (!(beta1 >= 0 && beta1 < 1)) raise<ValueError>("Invalid beta parameter at index 0: {}", beta1);
   if (!(beta2 >= 0 && beta2 < 1)) raise<ValueError>("Invalid beta parameter at index 1: {}", beta2);
-  if (!(o->weight_decay() >= 0)) raise<ValueError>("Invalid weight_decay value: {}", o->weight_decay());
+  if (!(o.weight_decay() >= 0)) raise<ValueError>("Invalid weight_decay value: {}", o.weight_decay());
 }
 
 /// Both moments and the step along them; `g` is the gradient after Adam's decay.
@@ -42,37 +40,18 @@ void adam_step(AdamParamState& state, const Tensor& p, const Tensor& g, const Op
 
 }  // namespace
 
-Adam::Adam(std::vector<OptimizerParamGroup> groups, AdamOptions defaults) : Optimizer(std::make_unique<AdamOptions>(defaults)) {
-  add_groups(groups);
-}
+void AdamOptions::check() const { check_adam(*this); }
+void AdamWOptions::check() const { check_adam(*this); }
 
-Adam::Adam(std::vector<Tensor> params, AdamOptions defaults)
-    : Adam(std::vector<OptimizerParamGroup>{OptimizerParamGroup(std::move(params))}, defaults) {}
-
-void Adam::check_options(const OptimizerOptions& options) const { check_adam<AdamOptions>("Adam", options); }
-
-void Adam::update(size_t index, const Tensor& p, const OptimizerOptions& options, Loc loc) {
-  const auto& o = static_cast<const AdamOptions&>(options);
+void Adam::update(size_t index, const Tensor& p, const AdamOptions& o, Loc loc) {
   Tensor g = p.grad();
   if (o.weight_decay() != 0) g = sinter::add(g, p, o.weight_decay(), loc);
-  adam_step(states_.at(index, p), p, g, o, loc);
+  adam_step(state_at(index, p), p, g, o, loc);
 }
 
-AdamW::AdamW(std::vector<OptimizerParamGroup> groups, AdamWOptions defaults)
-    : Optimizer(std::make_unique<AdamWOptions>(defaults)) {
-  add_groups(groups);
-}
-
-AdamW::AdamW(std::vector<Tensor> params, AdamWOptions defaults)
-    : AdamW(std::vector<OptimizerParamGroup>{OptimizerParamGroup(std::move(params))}, defaults) {}
-
-void AdamW::check_options(const OptimizerOptions& options) const { check_adam<AdamWOptions>("AdamW", options); }
-
-void AdamW::update(size_t index, const Tensor& p, const OptimizerOptions& options, Loc loc) {
-  const auto& o = static_cast<const AdamWOptions&>(options);
+void AdamW::update(size_t index, const Tensor& p, const AdamWOptions& o, Loc loc) {
   if (o.weight_decay() != 0) p.mul_(1 - o.lr() * o.weight_decay(), loc);
-  const Tensor g = p.grad();
-  adam_step(states_.at(index, p), p, g, o, loc);
+  adam_step(state_at(index, p), p, p.grad(), o, loc);
 }
 
 }  // namespace sinter::optim

@@ -62,4 +62,61 @@ Tensor Optimizer::step(const LossClosure& closure, Loc loc) try {
   return loss;
 } catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
+OptimizerStateDict Optimizer::state_dict() const try {
+  NoGradGuard no_grad;
+  OptimizerStateDict dict;
+  size_t number = 0;
+  for (const auto& group : groups_) {
+    std::vector<size_t> params;
+    for (const Tensor& p : group.params()) {
+      StateFields fields = save_state(p);
+      for (auto& [name, value] : fields)
+        if (Tensor* t = std::get_if<Tensor>(&value)) *t = t->clone();
+      if (!fields.empty()) dict.state.emplace(number, std::move(fields));
+      params.push_back(number++);
+    }
+    dict.param_groups.emplace_back(group.options().clone(), std::move(params));
+  }
+  return dict;
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
+
+namespace {
+/// Copies of the fields, in the type of the parameter.
+StateFields copied_for(const Tensor& param, size_t number, const StateFields& fields) {
+  StateFields copies = fields;
+  for (auto& [name, value] : copies) {
+    Tensor* t = std::get_if<Tensor>(&value);
+    if (t == nullptr || !t->defined()) continue;
+    if (!(t->sizes() == param.sizes()))
+      raise<ShapeError>("loaded state \"{}\" of parameter {} has shape {}, the parameter {}", name, number, to_string(t->sizes()),
+                        to_string(param.sizes()));
+    *t = is_floating(t->dtype()) ? t->to(param.dtype(), /*copy=*/true) : t->clone();
+  }
+  return copies;
+}
+}  // namespace
+
+void Optimizer::load_state_dict(const OptimizerStateDict& dict) try {
+  if (dict.param_groups.size() != groups_.size())
+    raise<ValueError>("loaded state dict has a different number of parameter groups");
+  NoGradGuard no_grad;
+  std::vector<std::pair<Tensor, StateFields>> states;
+  std::vector<std::unique_ptr<OptimizerOptions>> options;
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    const auto& saved = dict.param_groups[g];
+    if (saved.params.size() != groups_[g].params().size())
+      raise<ValueError>("loaded state dict contains a parameter group that doesn't match the size of optimizer's group");
+    check_options(*saved.options);
+    options.push_back(saved.options->clone());
+    for (size_t i = 0; i < saved.params.size(); ++i) {
+      const auto state = dict.state.find(saved.params[i]);
+      const Tensor& p = groups_[g].params()[i];
+      states.emplace_back(p, state == dict.state.end() ? StateFields{} : copied_for(p, saved.params[i], state->second));
+    }
+  }
+  load_states(states);
+  // Nothing below can fail.
+  for (size_t g = 0; g < groups_.size(); ++g) groups_[g].set_options(std::move(options[g]));
+} catch (const std::bad_alloc&) { throw_out_of_memory(); }
+
 }  // namespace sinter::optim

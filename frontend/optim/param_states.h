@@ -1,5 +1,6 @@
 // What an optimizer remembers of each parameter.
 #pragma once
+#include <utility>
 #include <vector>
 #include "../../engine/tensor.h"
 
@@ -16,8 +17,9 @@ class ParamStates {
     return locate(index, param);
   }
   /// Null when the parameter was never updated.
-  State* find(const Tensor& param) {
-    for (Entry& e : entries_)
+  State* find(const Tensor& param) { return const_cast<State*>(std::as_const(*this).find(param)); }
+  const State* find(const Tensor& param) const {
+    for (const Entry& e : entries_)
       if (e.param.is_same(param)) return &e.state;
     return nullptr;
   }

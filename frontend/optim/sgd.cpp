@@ -3,26 +3,15 @@
 
 namespace sinter::optim {
 
-SGD::SGD(std::vector<OptimizerParamGroup> groups, SGDOptions defaults) : Optimizer(std::make_unique<SGDOptions>(defaults)) {
-  add_groups(groups);
-}
-
-SGD::SGD(std::vector<Tensor> params, SGDOptions defaults)
-    : SGD(std::vector<OptimizerParamGroup>{OptimizerParamGroup(std::move(params))}, defaults) {}
-
-void SGD::check_options(const OptimizerOptions& options) const {
-  const auto* o = dynamic_cast<const SGDOptions*>(&options);
-  if (!o) raise<ValueError>("SGD needs SGDOptions in every parameter group");
-  if (!(o->lr() >= 0)) raise<ValueError>("Invalid learning rate: {}", o->lr());
-  if (!(o->momentum() >= 0)) raise<ValueError>("Invalid momentum value: {}", o->momentum());
-  if (!(o->weight_decay() >= 0)) raise<ValueError>("Invalid weight_decay value: {}", o->weight_decay());
-  if (o->nesterov() && !(o->momentum() > 0 && o->dampening() == 0)) {
+void SGDOptions::check() const {
+  if (!(lr() >= 0)) raise<ValueError>("Invalid learning rate: {}", lr());
+  if (!(momentum() >= 0)) raise<ValueError>("Invalid momentum value: {}", momentum());
+  if (!(weight_decay() >= 0)) raise<ValueError>("Invalid weight_decay value: {}", weight_decay());
+  if (nesterov() && !(momentum() > 0 && dampening() == 0))
     raise<ValueError>("Nesterov momentum requires a momentum and zero dampening");
-  }
 }
 
-void SGD::update(size_t index, const Tensor& p, const OptimizerOptions& options, Loc loc) {
-  const auto& o = static_cast<const SGDOptions&>(options);
+void SGD::update(size_t index, const Tensor& p, const SGDOptions& o, Loc loc) {
   if (o.weight_decay() == 0 && o.momentum() == 0) {
     p.add_(p.grad(), -o.lr(), loc);
     return;
@@ -30,7 +19,7 @@ void SGD::update(size_t index, const Tensor& p, const OptimizerOptions& options,
   Tensor g = p.grad();
   if (o.weight_decay() != 0) g = sinter::add(g, p, o.weight_decay(), loc);
   if (o.momentum() != 0) {
-    Tensor& buffer = states_.at(index, p).momentum_buffer;
+    Tensor& buffer = state_at(index, p).momentum_buffer;
     if (!buffer.defined()) {
       buffer = sinter::clone(g, loc);
     } else {

@@ -1,12 +1,14 @@
 // Stochastic gradient descent with momentum.
 #pragma once
-#include "optimizer.h"
-#include "param_states.h"
+#include "optimizer_of.h"
 
 namespace sinter::optim {
 
 struct SGDOptions : OptimizerCloneableOptions<SGDOptions> {
+  static constexpr const char* kOptimizer = "SGD";
   SGDOptions(double lr) : lr_(lr) {}
+  /// @throws ValueError.
+  void check() const;
   SINTER_ARG(double, lr);
   SINTER_ARG(double, momentum) = 0;
   SINTER_ARG(double, dampening) = 0;
@@ -14,27 +16,21 @@ struct SGDOptions : OptimizerCloneableOptions<SGDOptions> {
   SINTER_ARG(bool, nesterov) = false;
 };
 
+/// Only of parameters that were updated with momentum.
 struct SGDParamState {
   Tensor momentum_buffer;
+  static void visit(auto& s, auto&& f) { f("momentum_buffer", s.momentum_buffer); }
 };
 
 /// PyTorch's formulas, in its operator order:
 ///   g = grad + weight_decay p;  b = g at first, then momentum b + (1 - dampening) g;
 ///   p -= lr (nesterov ? g + momentum b : b)
-class SGD : public Optimizer {
+class SGD : public OptimizerOf<SGDParamState, SGDOptions> {
  public:
-  explicit SGD(std::vector<OptimizerParamGroup> groups, SGDOptions defaults);
-  explicit SGD(std::vector<Tensor> params, SGDOptions defaults);
-
-  /// Null when the parameter was never updated with momentum.
-  SGDParamState* state(const Tensor& param) { return states_.find(param); }
+  using OptimizerOf::OptimizerOf;
 
  protected:
-  void check_options(const OptimizerOptions& options) const override;
-  void update(size_t index, const Tensor& param, const OptimizerOptions& options, Loc loc) override;
-
- private:
-  ParamStates<SGDParamState> states_;
+  void update(size_t index, const Tensor& param, const SGDOptions& options, Loc loc) override;
 };
 
 }  // namespace sinter::optim
