@@ -7,3 +7,4 @@
 #include "../nn/module_holder.h"
 #include "../nn/modules.h"
 #include "../nn/sequential.h"
+#include "../nn/utils/clip_grad.h"

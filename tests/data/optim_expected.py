@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What PyTorch's optimizers and schedulers give: optim.json (parameters after 10 steps) and lr_scheduler.json (rates, and momenta where
-they are cycled, before each of 30 epochs). Run with Debian's python3-torch: /usr/bin/python3 tests/data/optim_expected.py"""
+"""What PyTorch's optimizers, schedulers and clipping give: optim.json (parameters after 10 steps), lr_scheduler.json (rates, and momenta
+where they are cycled, before each of 30 epochs) and clip_grad.json (the norm, then all gradients). Run with Debian's python3-torch: /usr/bin/python3 tests/data/optim_expected.py"""
 import importlib
 import inspect
 import json
@@ -92,6 +92,15 @@ def schedule(make, adam):
     return rows
 
 
+def clipped(clip):
+    p = torch.zeros(3, 2).requires_grad_()
+    q = torch.zeros(5).requires_grad_()
+    p.grad = torch.tensor([math.sin(0.7 * i + 1.3) for i in range(6)]).view(3, 2).clone()
+    q.grad = torch.tensor([3 * math.cos(0.5 * i + 0.3) for i in range(5)])
+    norm = clip([p, q, torch.zeros(2).requires_grad_()])
+    return ([] if norm is None else [norm.item()]) + p.grad.reshape(-1).tolist() + q.grad.tolist()
+
+
 def write(name, values):
     rows = ",\n".join(f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in values.items())
     (HERE / name).write_text("{\n" + rows + "\n}\n")
@@ -100,3 +109,12 @@ def write(name, values):
 write("optim.json", {f"{name}/{str(dtype)[6:]}": after_ten_steps(make, dtype)
                      for dtype in (torch.float32, torch.float64) for name, make in OPTIMIZERS.items()})
 write("lr_scheduler.json", {f"{name}/{kind}": schedule(make, kind == "adam") for name, make in SCHEDULERS.items() for kind in ("sgd", "adam")})
+norm, value = torch.nn.utils.clip_grad_norm_, torch.nn.utils.clip_grad_value_
+write("clip_grad.json", {
+    "norm2": clipped(lambda p: norm(p, 1.5)),
+    "norm2 of small gradients": clipped(lambda p: norm(p, 100)),
+    "norm1": clipped(lambda p: norm(p, 2, 1)),
+    "norm3": clipped(lambda p: norm(p, 0.5, 3)),
+    "norm inf": clipped(lambda p: norm(p, 1, math.inf)),
+    "value": clipped(lambda p: value(p, 0.75)),
+})
