@@ -8,8 +8,11 @@ class Storage;
 
 /// Implemented by engine/frame. A storage that is pending names the frame that holds its newest value.
 class FrameBase {
+ public:
+  const uint64_t owner_id;  // of the compiled function: autograd nodes made in the frame remember it
+
  protected:
-  FrameBase() = default;
+  explicit FrameBase(uint64_t owner) : owner_id(owner) {}
   ~FrameBase() = default;
 };
 

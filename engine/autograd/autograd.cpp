@@ -30,7 +30,7 @@ class RunHandle {
   Run* run_;
 };
 
-Root make_root(const Tensor& output, const Tensor& grad, size_t index, Loc loc) {
+Root make_root(const Tensor& output, const Tensor& grad, size_t index) {
   if (!output.defined()) raise<AutogradError>("element {} of tensors is an undefined tensor", index);
   Root root;
   root.edge = gradient_edge(output.impl());
@@ -45,17 +45,15 @@ Root make_root(const Tensor& output, const Tensor& grad, size_t index, Loc loc) 
   if (output.numel() != 1)
     raise<AutogradError>("grad can be implicitly created only for scalar outputs; element {} of tensors has shape {}", index,
                          to_string(output.sizes()));
-  root.grad = derivatives::Calculator(loc).full(output.sizes(), Scalar(1.0), output.dtype());
-  root.fresh = true;
   return root;
 }
 
-std::vector<Root> make_roots(const std::vector<Tensor>& outputs, const std::vector<Tensor>& grads, Loc loc) {
+std::vector<Root> make_roots(const std::vector<Tensor>& outputs, const std::vector<Tensor>& grads) {
   if (!grads.empty() && grads.size() != outputs.size())
     raise<AutogradError>("got {} tensors and {} gradients", outputs.size(), grads.size());
   std::vector<Root> roots;
   roots.reserve(outputs.size());
-  for (size_t i = 0; i < outputs.size(); ++i) roots.push_back(make_root(outputs[i], grads.empty() ? Tensor() : grads[i], i, loc));
+  for (size_t i = 0; i < outputs.size(); ++i) roots.push_back(make_root(outputs[i], grads.empty() ? Tensor() : grads[i], i));
   return roots;
 }
 
@@ -64,7 +62,7 @@ std::vector<Root> make_roots(const std::vector<Tensor>& outputs, const std::vect
 void backward(const std::vector<Tensor>& tensors, const std::vector<Tensor>& grad_tensors, std::optional<bool> retain_graph,
               bool create_graph, const std::vector<Tensor>& inputs, Loc loc) try {
   const AutoGradMode mode(create_graph);
-  std::vector<Root> roots = make_roots(tensors, grad_tensors, loc);
+  std::vector<Root> roots = make_roots(tensors, grad_tensors);
   std::vector<Edge> targets;
   for (const Tensor& t : inputs) {
     targets.push_back(t.defined() ? gradient_edge(t.impl()) : Edge());
@@ -79,7 +77,7 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
                          bool allow_unused, Loc loc) try {
   if (inputs.empty()) raise<AutogradError>("grad requires non-empty inputs.");
   const AutoGradMode mode(create_graph);
-  std::vector<Root> roots = make_roots(outputs, grad_outputs, loc);
+  std::vector<Root> roots = make_roots(outputs, grad_outputs);
   std::vector<Edge> targets;
   for (const Tensor& t : inputs) {
     targets.push_back(t.defined() ? gradient_edge(t.impl()) : Edge());

@@ -58,10 +58,14 @@ void recycle(Node* n) noexcept {
 
 Node* make_node() {
   Node* n = cache.free_list;
-  if (n == nullptr) return new Node;
-  cache.free_list = n->next_free;
-  --cache.count;
-  n->refs.store(1, std::memory_order_relaxed);
+  if (n == nullptr) {
+    n = new Node;
+  } else {
+    cache.free_list = n->next_free;
+    --cache.count;
+    n->refs.store(1, std::memory_order_relaxed);
+  }
+  n->frame_owner = current_frame != nullptr ? current_frame->owner_id : 0;
   return n;
 }
 

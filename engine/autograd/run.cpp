@@ -3,6 +3,7 @@
 #include "../../runtime/mutants.h"
 #include "../ambient.h"
 #include "../derivatives/calculator.h"
+#include "../frame/frame.h"
 
 namespace sinter::autograd {
 
@@ -43,6 +44,7 @@ void Run::grow() {
 
 void Run::discover(const std::vector<Root>& roots) {
   bool is_new = false;
+  frame_owner_ = 0;
   for (const Root& r : roots) {
     const uint32_t t = task_of(r.edge.key(), is_new);
     ++tasks_[t].waiting;
@@ -51,6 +53,7 @@ void Run::discover(const std::vector<Root>& roots) {
   while (!stack_.empty()) {
     const Node* n = tasks_[stack_.back()].node();
     stack_.pop_back();
+    if (frame_owner_ == 0) frame_owner_ = n->frame_owner;
     for (uint32_t i = 0; i < n->n_in; ++i) {
       const Edge& e = n->edge(i);
       if (!e) continue;
@@ -173,12 +176,30 @@ std::vector<Tensor> Run::execute(std::vector<Root>& roots, const std::vector<Edg
     pass_ = 1;
   }
   discover(roots);
-  if (!targets.empty() && (!options.accumulate || !SINTER_MUTANT(backward_reaches_all_leaves))) restrict_to(targets);
-  for (Root& r : roots) deliver(r.edge, std::move(r.grad), r.fresh);
+  FrameScope frame(BackwardOf{frame_owner_});
+  if (!frame.is_open()) return run(roots, targets);
+  try {
+    std::vector<Tensor> results = run(roots, targets);
+    frame.finish();
+    return results;
+  } catch (...) {
+    frame.abandon();
+    throw;
+  }
+}
+
+std::vector<Tensor> Run::run(std::vector<Root>& roots, const std::vector<Edge>& targets) {
+  if (!targets.empty() && (!options_.accumulate || !SINTER_MUTANT(backward_reaches_all_leaves))) restrict_to(targets);
+  for (Root& r : roots) {
+    const bool fresh = !r.grad.defined();
+    if (fresh) r.grad = derivatives::Calculator(options_.loc).full(r.edge.sizes(), Scalar(1.0), r.edge.dtype());
+    deliver(r.edge, std::move(r.grad), fresh);
+  }
   drain();
   std::vector<Tensor> results;
-  if (options.accumulate) return results;
-  for (const Edge& e : targets) results.push_back(tasks_[known_task(e.key())].grad);
+  if (!options_.accumulate)
+    for (const Edge& e : targets) results.push_back(tasks_[known_task(e.key())].grad);
+  for (Task& t : tasks_) t.grad.reset();  // else the frame would keep what arrived where nothing was wanted
   return results;
 }
 

@@ -6,11 +6,10 @@
 
 namespace sinter::autograd {
 
-/// Where a pass starts: a tensor's edge and its gradient. `fresh`: nothing else has the gradient's memory.
+/// Where a pass starts: the edge of a tensor and its gradient; undefined: one, for tensors of one element.
 struct Root {
   Edge edge;
   Tensor grad;
-  bool fresh = false;
 };
 
 /// Finds the graph below the roots, counts how many gradients each node waits for, and runs the nodes, latest call first.
@@ -24,6 +23,7 @@ class Run {
   };
 
   /// `targets`: edges to restrict the pass to (empty: all leaves). Returns what arrived at each target when not accumulating.
+  /// Where part of the graph was made in frames, the pass is a frame too, unless it is in one: its operators are one program.
   std::vector<Tensor> execute(std::vector<Root>& roots, const std::vector<Edge>& targets, const Options& options);
   bool active() const { return active_; }
 
@@ -52,6 +52,7 @@ class Run {
   };
 
   void discover(const std::vector<Root>& roots);
+  std::vector<Tensor> run(std::vector<Root>& roots, const std::vector<Edge>& targets);
   uint32_t task_of(uintptr_t key, bool& is_new);
   uint32_t known_task(uintptr_t key) const;
   void grow();
@@ -68,6 +69,7 @@ class Run {
   std::vector<Ready> ready_;
   std::vector<uint32_t> stack_;
   uint32_t pass_ = 0;
+  uint64_t frame_owner_ = 0;  // of the node nearest to the roots that was made in a frame
   bool active_ = false;
   Options options_;
 };

@@ -403,7 +403,7 @@ namespace {
 }  // namespace
 
 Context::Context(std::shared_ptr<CompiledState> owner, std::shared_ptr<Tries> tries, uint64_t generation)
-    : owner_(std::move(owner)), tries_(std::move(tries)), generation_(generation) {
+    : FrameBase(owner->id), owner_(std::move(owner)), tries_(std::move(tries)), generation_(generation) {
   static thread_local TensorPool pool;
   thread_ = this_thread_pool = &pool;
   cursor = &kNoEvent;

@@ -66,6 +66,9 @@ class Compiled {
   /// Forgets everything recorded and compiled.
   void reset() { state_.get().reset(); }
   CompileStats stats() const { return state_.get().stats(); }
+  /// The same of backward passes that run outside of compiled calls, through what was made in this function's: each is recorded
+  /// and compiled as one program, with the eager operators around it.
+  CompileStats backward_stats() const { return state_.get().backward_stats(); }
   CompiledState& state() const { return state_.get(); }
   F& function() { return f_; }
 

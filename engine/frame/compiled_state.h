@@ -56,6 +56,10 @@ class CompiledState : public std::enable_shared_from_this<CompiledState> {
   CompileStats stats() const;
   /// The counts of a context that is going away.
   void add_stats(const CompileStats& s, uint64_t generation);
+  /// What belongs to backward passes outside of any frame, through nodes made in this one's frames: recordings, programs,
+  /// counters of their own. Null once retired.
+  std::shared_ptr<CompiledState> backward();
+  CompileStats backward_stats() const;
 
  private:
   friend class ForkLocks;
@@ -65,6 +69,8 @@ class CompiledState : public std::enable_shared_from_this<CompiledState> {
   CompileStats past_;  // of contexts that are gone
   std::atomic<uint64_t> generation_{1};
   std::atomic<bool> retired_{false};
+  std::shared_ptr<CompiledState> backward_;  // written once, before the flag
+  std::atomic<bool> backward_is_made_{false};
 };
 
 }  // namespace sinter

@@ -37,6 +37,11 @@ struct Contexts {
       return last;
     return look_up(state, generation);
   }
+  /// Of the compiled function with this id: without a lock where this thread has called it. Null: it is gone.
+  std::shared_ptr<CompiledState> state_of(uint64_t id) {
+    if (const auto it = by_id.find(id); it != by_id.end()) return it->second.state->retired() ? nullptr : it->second.state;
+    return CompiledStates::get().find(id);
+  }
   Context* look_up(const std::shared_ptr<CompiledState>& state, uint64_t generation) {
     last = nullptr;
     last_id = 0;
@@ -75,6 +80,27 @@ std::shared_ptr<Tries> CompiledState::tries() const {
 
 void CompiledState::reset() {
   replace_tries(memory_gate([] { return std::make_shared<Tries>(); }));
+  if (backward_is_made_.load(std::memory_order_acquire)) backward_->reset();
+}
+
+std::shared_ptr<CompiledState> CompiledState::backward() {
+  if (backward_is_made_.load(std::memory_order_acquire)) return backward_;
+  auto made = std::make_shared<CompiledState>(CompileOptions{.name = options.name + "_backward"}, loc);
+  CompiledStates::get().add(made);
+  {
+    std::lock_guard lock(mutex_);
+    if (!retired() && backward_ == nullptr) {
+      backward_ = made;
+      backward_is_made_.store(true, std::memory_order_release);
+      return made;
+    }
+  }
+  CompiledStates::get().remove(made->id);
+  return retired() ? nullptr : backward_;
+}
+
+CompileStats CompiledState::backward_stats() const {
+  return backward_is_made_.load(std::memory_order_acquire) ? backward_->stats() : CompileStats{};
 }
 
 void CompiledState::replace_tries(std::shared_ptr<Tries> fresh) {
@@ -93,6 +119,9 @@ void CompiledState::replace_tries(std::shared_ptr<Tries> fresh) {
 void CompiledState::retire() {
   retired_.store(true, std::memory_order_relaxed);
   replace_tries(nullptr);  // in a destructor: memory may be out
+  CompiledStates::get().remove(id);
+  if (!backward_is_made_.load(std::memory_order_acquire)) return;
+  backward_->retire();
 }
 
 std::string CompiledState::where() const { return fmt::format("{} ({})", options.name, place(loc)); }
@@ -126,34 +155,44 @@ void CompiledState::add_stats(const CompileStats& s, uint64_t of) {
   if (of == generation_.load()) add(past_, s);
 }
 
-CompiledHandle::Retire::~Retire() {
-  state->retire();
-  {
-    std::lock_guard lock(CompiledStates::get().mutex);
-    CompiledStates::get().by_id.erase(state->id);
-  }
-}
+CompiledHandle::Retire::~Retire() { state->retire(); }
 
 CompiledHandle CompiledHandle::make(CompileOptions options, Loc loc) try {
   CompiledHandle h;
   h.state_ = std::make_shared<CompiledState>(std::move(options), loc);
   h.retire_ = std::make_shared<Retire>();
   h.retire_->state = h.state_;
-  std::lock_guard lock(CompiledStates::get().mutex);
-  CompiledStates::get().by_id[h.state_->id] = h.state_;
+  CompiledStates::get().add(h.state_);
   return h;
 } catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 // -- FrameScope
 
+/// Whether a compiled call that starts now is a frame.
+static bool frames_may_open() {
+  return current_frame == nullptr && HiddenFrame::depth == 0 &&
+         (g_stance.load(std::memory_order_relaxed) != Stance::ForceEager || SINTER_MUTANT(force_eager_ignored)) &&
+         !env().disable && !t_contexts_are_gone;
+}
+
 FrameScope::FrameScope(const CompiledHandle& handle, TensorImpl* const* arguments, int n) {
-  if (current_frame != nullptr || HiddenFrame::depth > 0 ||
-      (g_stance.load(std::memory_order_relaxed) == Stance::ForceEager && !SINTER_MUTANT(force_eager_ignored)) || env().disable ||
-      t_contexts_are_gone)
-    return;
+  if (frames_may_open()) open(handle.shared(), arguments, n);
+}
+
+FrameScope::FrameScope(BackwardOf nodes) {
+  if (nodes.id == 0 || !frames_may_open()) return;
+  memory_gate([&] {
+    if (const std::shared_ptr<CompiledState> state = t_contexts.state_of(nodes.id))
+      if (const std::shared_ptr<CompiledState> own = state->backward()) open(own, nullptr, 0);
+  });
+}
+
+void FrameScope::open(const std::shared_ptr<CompiledState>& state, TensorImpl* const* arguments, int n) {
   Context* c = nullptr;
-  do c = memory_gate([&] { return t_contexts.find(handle.shared()); });
-  while (!c->open());  // forgotten since it was found
+  do {
+    if (state->retired()) return;  // a backward pass whose function another thread has just dropped
+    c = memory_gate([&] { return t_contexts.find(state); });
+  } while (!c->open());  // forgotten since it was found
   c->arguments = arguments;
   c->n_arguments = n;
   context_ = c;

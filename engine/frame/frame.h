@@ -26,10 +26,18 @@ class CompiledHandle {
   std::shared_ptr<CompiledState> state_;
 };
 
-/// One compiled call. Not open (the function just runs) inside another frame, under force_eager, with SINTER_DISABLE.
+/// A backward pass over calls that were recorded in frames of the compiled function with this id (0: in none).
+struct BackwardOf {
+  uint64_t id;
+};
+
+/// One compiled call, or backward pass. Not open (the function just runs) inside another frame, under force_eager, with
+/// SINTER_DISABLE.
 class FrameScope {
  public:
   FrameScope(const CompiledHandle& handle, TensorImpl* const* arguments, int n);
+  /// Recorded apart from the function's own calls (CompiledState::backward). Not open when the function is gone.
+  explicit FrameScope(BackwardOf nodes);
   ~FrameScope();
   FrameScope(const FrameScope&) = delete;
   FrameScope& operator=(const FrameScope&) = delete;
@@ -40,6 +48,8 @@ class FrameScope {
   void abandon();
 
  private:
+  void open(const std::shared_ptr<CompiledState>& state, TensorImpl* const* arguments, int n);
+
   Context* context_ = nullptr;
 };
 
