@@ -2,12 +2,14 @@
 #include <memory>
 #include "allocator.h"
 #include "error.h"
+#include "in_deleter.h"
 #include "mutants.h"
 #include "object_cache.h"
 
 namespace sinter {
 
 constinit thread_local FrameBase* current_frame = nullptr;
+constinit thread_local int deleters_running = 0;
 void (*settle_pending)(Storage&, Loc) = nullptr;
 
 namespace {
@@ -60,7 +62,9 @@ void Storage::settle(Loc loc) {
 
 void Storage::destroy() {
   if (deleter_ != nullptr) {
+    ++deleters_running;
     (*deleter_)(data);
+    --deleters_running;
     delete deleter_;
   } else {
     release_bytes();

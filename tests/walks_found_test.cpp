@@ -87,3 +87,27 @@ TEST_CASE("an in-place call that makes another input require grad") {
     }
   }
 }
+
+// A deleter that computes breaks the graph of the call in which the tensor is dropped; under fullgraph that threw, which ends the
+// process: deleters must not throw.
+TEST_CASE("a deleter that reads a value inside a call with fullgraph") {
+  std::vector<float> memory(6, 0.5f);
+  int64_t seen = 0;
+  auto g = compile(
+      [&](const Tensor& x, Tensor& borrowed) {
+        const Tensor y = x * 2 + borrowed;
+        borrowed.reset();
+        const Tensor other = from_blob(
+            memory.data(), {6}, [&](void*) { seen += (ones({3}) * 2).sum().item<int64_t>(); }, kFloat);
+        const Tensor z = y + 1;
+        return z;
+      },
+      {.fullgraph = true});
+  const Tensor x = randn({6});
+  for (int i = 0; i < 4; ++i) {
+    Tensor borrowed = from_blob(
+        memory.data(), {6}, [&](void*) { seen += (ones({3}) * 2).sum().item<int64_t>(); }, kFloat);
+    REQUIRE(same_bits(g(x, borrowed), x * 2 + 0.5 + 1));
+    REQUIRE(seen == 12 * (i + 1));
+  }
+}

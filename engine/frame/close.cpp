@@ -3,6 +3,7 @@
 #include <utility>
 #include "../../runtime/allocator.h"
 #include "../../runtime/env.h"
+#include "../../runtime/in_deleter.h"
 #include "../../runtime/intern.h"
 #include "../../runtime/log.h"
 #include "../../runtime/mutants.h"
@@ -296,8 +297,8 @@ void Context::close_region(Break reason, Loc loc) try {
   else runner.give_away();
   reset_region(leaf);
   if (failure) std::rethrow_exception(failure);
-  if (owner_->options.fullgraph && !SINTER_MUTANT(fullgraph_allows_breaks) && reason != Break::frame_end &&
-      reason != Break::exception)
+  if (owner_->options.fullgraph && deleters_running == 0 && !SINTER_MUTANT(fullgraph_allows_breaks) &&
+      reason != Break::frame_end && reason != Break::exception)
     raise<GraphBreakError>("{} is compiled with fullgraph, but there is a graph break at {}:{}: {}.{}", owner_->where(), loc.file,
                            loc.line, break_info(reason).text, hint_sentence(reason));
 } catch (const std::bad_alloc&) { throw_out_of_memory(); }

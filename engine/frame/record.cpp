@@ -1,6 +1,7 @@
 // Recording: where a call leaves what was recorded, events are appended to a private chain until the close.
 #include <algorithm>
 #include "../../runtime/env.h"
+#include "../../runtime/in_deleter.h"
 #include "../../runtime/intern.h"
 #include "../../runtime/log.h"
 #include "../../runtime/mutants.h"
@@ -22,9 +23,10 @@ static bool stress_closes(int32_t depth) {
 
 bool Context::refused(Entry& entry, const OpCall& c) {
   if (entry.variants.load(std::memory_order_relaxed) == 0) return false;
-  if (stance() == Stance::FailOnRecompile && !SINTER_MUTANT(fail_on_recompile_ignored))
+  if (stance() == Stance::FailOnRecompile && deleters_running == 0 && !SINTER_MUTANT(fail_on_recompile_ignored))
     raise<RecompileError>("{} would recompile under stance fail_on_recompile: {}", owner_->where(), miss_reason_);
   if (stance() == Stance::EagerOnRecompile && !SINTER_MUTANT(eager_on_recompile_ignored)) return true;
+  if (stance() == Stance::FailOnRecompile && deleters_running != 0) return true;
   const bool own = entry.variants.load() >= env().recompile_limit && !SINTER_MUTANT(recompile_limit_ignored);
   const bool all = accumulated_variants.load() >= env().accumulated_recompile_limit && !SINTER_MUTANT(accumulated_limit_ignored);
   if (!own && !all && (tries_->event_count() < env().node_limit || SINTER_MUTANT(node_limit_ignored))) return false;
@@ -36,7 +38,7 @@ bool Context::refused(Entry& entry, const OpCall& c) {
       own   ? Limit{"recompile_limit", "SINTER_RECOMPILE_LIMIT", env().recompile_limit}
       : all ? Limit{"accumulated_recompile_limit", "SINTER_ACCUMULATED_RECOMPILE_LIMIT", env().accumulated_recompile_limit}
             : Limit{"node_limit", "SINTER_NODE_LIMIT", env().node_limit};
-  const bool fails = env().fail_on_recompile_limit;
+  const bool fails = env().fail_on_recompile_limit && deleters_running == 0;
   const std::string text = fmt::format(
       "{} hit {} ({})\n   function: {}\n   last reason: {}\n   {}SINTER_LOGS=recompiles shows every reason, {} raises the limit.",
       op_info(c.op).name, limit.name, limit.value, owner_->where(), miss_reason_,
