@@ -1,4 +1,5 @@
 // What state walks found: each case is a walk shrunk to its cause.
+#include <xmmintrin.h>
 #include "support.h"
 
 using namespace sinter;
@@ -110,4 +111,24 @@ TEST_CASE("a deleter that reads a value inside a call with fullgraph") {
     REQUIRE(same_bits(g(x, borrowed), x * 2 + 0.5 + 1));
     REQUIRE(seen == 12 * (i + 1));
   }
+}
+
+// Emitted code takes the machine's maximum, eager kernels compared: these kept subnormals that the CPU is told to take for zero.
+TEST_CASE("amax and amin of subnormals under flush-to-zero and denormals-are-zero") {
+  for (const ScalarType type : {kFloat, kDouble})
+    for (const double value : {-1e-42, 1e-42, -1e-310, 1e-310})
+      for (const unsigned bits : {0u, 0x40u, 0x8000u, 0x8040u})
+        for (const int64_t rows : {1, 2, 5, 17})
+          for (const int64_t columns : {1, 3, 8, 33}) {
+            const Tensor x = full({rows, columns}, value, type);
+            const auto f = [](const Tensor& x) {
+              return std::vector<Tensor>{x.amax(0), x.amin(0), x.amax(-1), x.amin(-1), x.amax(), maximum(x, x.t().amin())};
+            };
+            auto g = compile(f);
+            const unsigned before = _mm_getcsr();
+            _mm_setcsr(before | bits);
+            const auto eager = f(x), compiled = g(x);
+            _mm_setcsr(before);
+            for (size_t i = 0; i < eager.size(); ++i) REQUIRE(same_bits(eager[i], compiled[i]));
+          }
 }

@@ -78,13 +78,64 @@ struct SumStep<int64_t> {
     return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
   }
 };
+// The greater or smaller of both, `a` when they are equal or one is NaN: the instruction that emitted code has. A comparison
+// would keep a subnormal that the CPU is told to take for zero.
+template <class V>
+[[gnu::always_inline]] inline V greater_of(V b, V a) {
+  return b > a ? b : a;
+}
+template <class V>
+[[gnu::always_inline]] inline V smaller_of(V b, V a) {
+  return b < a ? b : a;
+}
+#if defined(SINTER_LEVEL_v4)
+#define SINTER_EXTREME(op, type) _mm512_##op##_##type
+#elif defined(SINTER_LEVEL_v3)
+#define SINTER_EXTREME(op, type) _mm256_##op##_##type
+#else
+#define SINTER_EXTREME(op, type) _mm_##op##_##type
+#endif
+template <>
+[[gnu::always_inline]] inline Vec<float> greater_of(Vec<float> b, Vec<float> a) {
+  return (Vec<float>)SINTER_EXTREME(max, ps)(b, a);
+}
+template <>
+[[gnu::always_inline]] inline Vec<double> greater_of(Vec<double> b, Vec<double> a) {
+  return (Vec<double>)SINTER_EXTREME(max, pd)(b, a);
+}
+template <>
+[[gnu::always_inline]] inline Vec<float> smaller_of(Vec<float> b, Vec<float> a) {
+  return (Vec<float>)SINTER_EXTREME(min, ps)(b, a);
+}
+template <>
+[[gnu::always_inline]] inline Vec<double> smaller_of(Vec<double> b, Vec<double> a) {
+  return (Vec<double>)SINTER_EXTREME(min, pd)(b, a);
+}
+#undef SINTER_EXTREME
+template <>
+[[gnu::always_inline]] inline float greater_of(float b, float a) {
+  return _mm_cvtss_f32(_mm_max_ss(_mm_set_ss(b), _mm_set_ss(a)));
+}
+template <>
+[[gnu::always_inline]] inline double greater_of(double b, double a) {
+  return _mm_cvtsd_f64(_mm_max_sd(_mm_set_sd(b), _mm_set_sd(a)));
+}
+template <>
+[[gnu::always_inline]] inline float smaller_of(float b, float a) {
+  return _mm_cvtss_f32(_mm_min_ss(_mm_set_ss(b), _mm_set_ss(a)));
+}
+template <>
+[[gnu::always_inline]] inline double smaller_of(double b, double a) {
+  return _mm_cvtsd_f64(_mm_min_sd(_mm_set_sd(b), _mm_set_sd(a)));
+}
+
 template <class T>
 struct MaxStep {
   static constexpr bool kTwoLevels = false;
   static constexpr T kStart = kLowest<T>;
   template <class V>
   [[gnu::always_inline]] static V combine(V a, V b) {
-    const V t = b <= a ? a : b;  // b when it is greater or NaN
+    const V t = b == b ? greater_of(b, a) : b;  // b when it is greater or NaN
     return a == a ? t : a;
   }
 };
@@ -94,7 +145,7 @@ struct MinStep {
   static constexpr T kStart = kHighest<T>;
   template <class V>
   [[gnu::always_inline]] static V combine(V a, V b) {
-    const V t = b >= a ? a : b;
+    const V t = b == b ? smaller_of(b, a) : b;
     return a == a ? t : a;
   }
 };
