@@ -10,7 +10,8 @@
 namespace sinter::codegen {
 
 /// operands: address of each operand's first element. scalars: one 8-byte slot each, already converted to the
-/// scalar's dtype (float32 in the low 4 bytes). scratch: 64-byte aligned, Kernel::scratch_bytes long.
+/// scalar's dtype (float32 in the low 4 bytes); after them, for a spec of kAnySize, the number of elements (int64). scratch:
+/// 64-byte aligned, Kernel::scratch_bytes long.
 using KernelFn = void (*)(void* const* operands, const uint64_t* scalars, void* scratch);
 
 /// Which instructions [begin, end) of the code belong to which LoopSpec node (-1: loop control, -2: prologue).
@@ -40,6 +41,9 @@ enum class NoKernel : uint8_t { None, CodeMemoryFull, Refused, NotEmittable };
 /// Finds or emits the kernel for `spec` under the current ISA cap. Null, and `why` set, when there is none: the caller runs
 /// eager kernels then. Thread-safe, also around fork(); equal specs share code.
 std::shared_ptr<const Kernel> get_kernel(const LoopSpec& spec, NoKernel* why = nullptr);
+
+/// Bytes of outputs from which a kernel's stores bypass the caches.
+int64_t stream_threshold_bytes();
 
 /// Picks a bucket of the cache; whether two kernels are the same is decided by comparing all of both specs.
 uint64_t kernel_hash(const LoopSpec& spec, Isa isa);

@@ -35,6 +35,12 @@ void require_inside(const LoopSpec& spec, const std::vector<std::pair<int, int>>
     INFO(name << " " << isa_name(isa) << "\n" << to_string(spec));
     REQUIRE(kernel);
     REQUIRE(run.check(*kernel, where) == "");
+    LoopSpec any;
+    if (!make_sized_at_run_time(spec, any)) continue;
+    INFO("for any size");
+    const auto for_any_size = get_kernel(any);
+    REQUIRE(for_any_size);
+    REQUIRE(run.check(*for_any_size, where) == "");
   }
 }
 

@@ -135,14 +135,16 @@ class GuardedRun {
     const Placement end{Placement::End};
     GuardedMemory& scratch = GuardedMemory::of(1000, kernel.scratch_bytes);
     GuardedMemory& pointers = GuardedMemory::of(1001, n * 8);
-    GuardedMemory& scalars = GuardedMemory::of(1002, scalars_.size() * 8);
+    std::vector<uint64_t> values = scalars_;
+    if (is_sized_at_run_time(kernel.spec)) values.push_back(static_cast<uint64_t>(spec_.sizes[0]));
+    GuardedMemory& scalars = GuardedMemory::of(1002, values.size() * 8);
     const auto bytes_of = [](const auto& v) {
       const auto* b = reinterpret_cast<const uint8_t*>(v.data());
       return std::vector<uint8_t>(b, b + v.size() * sizeof(v[0]));
     };
     const std::string state =
         test::watched_call(kernel, reinterpret_cast<void* const*>(pointers.place(bytes_of(operands), end, 8, 0)),
-                           reinterpret_cast<const uint64_t*>(scalars.place(bytes_of(scalars_), end, 8, 0)),
+                           reinterpret_cast<const uint64_t*>(scalars.place(bytes_of(values), end, 8, 0)),
                            scratch.place(std::vector<uint8_t>(kernel.scratch_bytes, static_cast<uint8_t>(nan)), end, 64, 0),
                            uint64_t{nan} << 32 | nan);
     if (!state.empty()) return state;

@@ -64,6 +64,29 @@ TEST_CASE("reductions over dimensions that are not neighbours") {
   }
 }
 
+TEST_CASE("one kernel for all that compute the same, whatever their sizes") {
+  const auto updates = [](std::vector<int64_t> sizes) {
+    Tape t;
+    for (const int64_t n : sizes) {
+      const int p = t.input({n}), g = t.input({n});
+      t.live(t.unary(Op::sqrt, t.binary(Op::mul, t.binary(Op::add, p, g), g)));
+    }
+    return t;
+  };
+  set_verify_passes(true);
+  for (const auto& sizes : {std::vector<int64_t>{5, 64}, {1, 5, 33, 5, 1000, 64, 17, 2, 70000}}) {
+    const auto program = check_tape(updates(sizes));
+    REQUIRE(program);
+    CHECK(program->n_kernels == 1);
+  }
+  Tape others = updates({5, 64});  // of equal shape but for the operators
+  for (const int64_t n : {7, 9}) {
+    const int p = others.input({n}), g = others.input({n});
+    others.live(others.unary(Op::sqrt, others.binary(Op::mul, others.binary(Op::sub, p, g), g)));
+  }
+  checked(others);
+}
+
 TEST_CASE("softmax over the rows of a tall matrix") {
   for (const Op op : {Op::_softmax, Op::_log_softmax}) {
     Tape t;

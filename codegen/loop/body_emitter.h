@@ -4,10 +4,12 @@
 
 namespace sinter::codegen {
 
+inline constexpr int kAnyTail = -1;
+
 /// How one copy of a piece of code is instantiated.
 struct BodyParams {
   int copy = 0;         // number of the vector along the last dimension, counted from the index register
-  int tail = 0;         // valid lanes; 0 = all. k7 holds the mask (AVX-512)
+  int tail = 0;         // valid lanes; 0 = all, kAnyTail = known at run time. k7 holds the mask (AVX-512)
   bool stream = false;  // non-temporal stores
 };
 
@@ -71,7 +73,7 @@ class BodyEmitter {
   void pack_bool(int dst, int mask_reg, int32_t mask_value);
   void unpack_bool(int dst, int32_t value, const x86::Mem& m);
   x86::Vec tail_mask(int lane);
-  int valid_lanes() const { return p_.tail ? p_.tail : f_.lanes; }
+  int valid_lanes() const { return p_.tail > 0 ? p_.tail : f_.lanes; }
 
   KernelFrame& f_;
   x86::Assembler& a_;

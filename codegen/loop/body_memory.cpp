@@ -29,7 +29,8 @@ x86::Mem BodyEmitter::element_mem(int operand) {
 x86::Vec BodyEmitter::tail_mask(int lane) {
   const int bytes = lane * lanes();
   const x86::Vec m = vec(temp_vector(), bytes);
-  a_.emit(I::kIdVmovups, m, f_.pool_mem(tail_table(f_.pool, lane, lanes(), p_.tail)));
+  if (p_.tail == kAnyTail) a_.emit(I::kIdVmovups, m, x86::ptr(x86::rsp, f_.tail_slot[lane == 8]));
+  else a_.emit(I::kIdVmovups, m, f_.pool_mem(tail_table(f_.pool, lane, lanes(), p_.tail)));
   return m;
 }
 

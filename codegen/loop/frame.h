@@ -12,7 +12,8 @@ namespace sinter::codegen {
 namespace x86 = asmjit::x86;
 
 /// Fixed general registers: rax is free between any two instructions of the IR; rcx is the element index along the last
-/// dimension; rdx the scratch memory; rdi the outer index of a reduction (end of the block, or the row of a column).
+/// dimension; rdx the scratch memory; rdi the outer index of a reduction (end of the block, or the row of a column), or the number
+/// of elements when the size is known at run time only.
 inline const x86::Gp kTemp = x86::rax, kIndex = x86::rcx, kScratch = x86::rdx, kOuter = x86::rdi;
 
 /// One Reduce node's running values: `copies` vectors, each in a pinned register or in its stack slot.
@@ -85,6 +86,7 @@ class KernelFrame {
   std::vector<int8_t> pointer_reg;    // per operand: general register or -1
   std::vector<int32_t> pointer_slot;  // per operand: stack slot when there is no register
   std::vector<int32_t> counter_slot;  // per dimension: index of an outer loop, or -1
+  int32_t tail_slot[2] = {-1, -1};    // AVX2 and kAnySize: the tail's mask for lanes of 4 and 8 bytes
   std::vector<Accumulator> accumulators;
   std::vector<Pin> pins;
   uint32_t reserved_vectors = 0;  // pinned

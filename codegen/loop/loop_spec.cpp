@@ -1,5 +1,6 @@
 #include "loop_spec.h"
 #include <fmt/format.h>
+#include <algorithm>
 #include <cstring>
 
 namespace sinter::codegen {
@@ -54,6 +55,21 @@ std::string node_text(const LoopNode& n) {
 }
 
 }  // namespace
+
+bool make_sized_at_run_time(const LoopSpec& spec, LoopSpec& any) {
+  // Lanes behind the end hold zeros: floating-point operators take those, integer division does not.
+  const auto floating = [](const auto& x) { return is_floating(x.dtype); };
+  if (spec.mode != LoopMode::Pointwise || spec.sizes.size() != 1 || spec.stores.empty() ||
+      !std::all_of(spec.operands.begin(), spec.operands.end(), floating))
+    return false;
+  for (const LoopNode& n : spec.nodes)
+    if (!is_floating(n.dtype) && n.dtype != ScalarType::Bool) return false;
+  for (const LoopOperand& o : spec.operands)
+    if (o.strides[0] != 1 && (o.output || o.strides[0] != 0)) return false;
+  any = spec;
+  any.sizes[0] = kAnySize;
+  return true;
+}
 
 std::string to_string(const LoopSpec& spec) {
   constexpr const char* modes[] = {"pointwise", "row", "column"};

@@ -43,6 +43,10 @@ struct LoopStore {
   friend bool operator==(const LoopStore&, const LoopStore&) = default;
 };
 
+/// As the only size of a Pointwise spec over floating operands, each contiguous or one element: the kernel takes any number of
+/// elements, which it finds in the slot after the scalars.
+inline constexpr int64_t kAnySize = -1;
+
 struct LoopSpec {
   LoopMode mode = LoopMode::Pointwise;
   SizeVec sizes;  // outermost first, at least one dimension, collapsed by the caller where it could
@@ -53,6 +57,9 @@ struct LoopSpec {
   friend bool operator==(const LoopSpec&, const LoopSpec&) = default;
 };
 
+inline bool is_sized_at_run_time(const LoopSpec& spec) { return spec.sizes.size() == 1 && spec.sizes[0] == kAnySize; }
+/// The spec as one of kAnySize; false when it cannot be.
+bool make_sized_at_run_time(const LoopSpec& spec, LoopSpec& any);
 /// Readable listing for logs and dumps.
 std::string to_string(const LoopSpec& spec);
 /// Short name made of the operators, e.g. "sin_cos_add"; unique names are the program's business.

@@ -1,4 +1,5 @@
 #include "nest.h"
+#include <algorithm>
 #include <cstring>
 #include "../../runtime/error.h"
 #include "../../runtime/mutants.h"
@@ -44,6 +45,7 @@ void NestEmitter::emit() {
 /// Nothing to write at all. An empty reduced dimension still writes start values.
 bool NestEmitter::empty() const {
   const LoopSpec& s = f_.spec;
+  if (is_sized_at_run_time(s)) return s.stores.empty();
   const size_t axis = s.mode == LoopMode::Pointwise ? s.sizes.size() : s.sizes.size() - (s.mode == LoopMode::Column ? 2 : 1);
   for (size_t d = 0; d < s.sizes.size(); ++d)
     if (d != axis && s.sizes[d] == 0) return true;
@@ -75,11 +77,55 @@ void NestEmitter::prologue() {
   a_.sub(x86::rsp, 0x12345678);  // patched when the frame's size is known
   patch_frame_ = a_.offset() - 4;
   load_scalars();
+  const bool any_size = is_sized_at_run_time(f_.spec);
+  const int32_t count = any_size ? f_.alloc(8) : -1;
+  if (any_size) {
+    a_.mov(x86::rdx, x86::ptr(x86::rsi, 8 * static_cast<int32_t>(f_.spec.scalars.size())));
+    a_.mov(x86::ptr(x86::rsp, count), x86::rdx);
+    find_tail();
+  }
   load_pointers();
+  if (any_size) {
+    a_.mov(kOuter, x86::ptr(x86::rsp, count));
+    return;
+  }
   const int64_t tail = f_.spec.sizes.back() % f_.lanes;
   if (f_.avx512() && tail) {
     a_.mov(x86::eax, (1 << (SINTER_MUTANT(tail_mask_too_short) ? tail - 1 : tail)) - 1);
     a_.kmovd(x86::k7, x86::eax);
+  }
+}
+
+/// The mask of the elements after the last whole vector, from the number of elements in rdx (there is no scratch memory).
+void NestEmitter::find_tail() {
+  const int w = f_.lanes;
+  a_.mov(x86::ecx, x86::edx);
+  a_.and_(x86::ecx, w - 1);
+  if (f_.avx512()) {
+    a_.mov(x86::eax, 1);
+    a_.shl(x86::eax, x86::cl);
+    a_.sub(x86::eax, SINTER_MUTANT(any_tail_too_long_avx512) ? 0 : 1);
+    a_.kmovd(x86::k7, x86::eax);
+    return;
+  }
+  for (const int lane : {4, 8}) {
+    const bool used = std::any_of(f_.spec.operands.begin(), f_.spec.operands.end(), [&](const LoopOperand& o) {
+      return static_cast<int>(element_size(o.dtype)) == lane;
+    });
+    if (!used) continue;
+    // A window into lanes of ones, then zeros.
+    const int bytes = lane * w;
+    uint8_t ones[64] = {};
+    std::memset(ones, 0xff, static_cast<size_t>(bytes));
+    f_.tail_slot[lane == 8] = f_.alloc(32);
+    const int32_t table = f_.pool.table(ones, 2 * bytes);
+    a_.mov(x86::eax, SINTER_MUTANT(any_tail_too_long_avx2) ? w - 1 : w);
+    a_.sub(x86::eax, x86::ecx);
+    a_.shl(x86::eax, lane == 8 ? 3 : 2);
+    a_.lea(x86::rdx, f_.pool_mem(table));
+    const x86::Vec mask = f_.vec(0, bytes);
+    a_.emit(I::kIdVmovups, mask, x86::ptr(x86::rdx, x86::rax));
+    a_.emit(I::kIdVmovups, x86::ptr(x86::rsp, f_.tail_slot[lane == 8]), mask);
   }
 }
 
@@ -135,7 +181,7 @@ void NestEmitter::epilogue() {
 
 /// Large contiguous outputs are written past the caches: they would only evict what is read.
 bool NestEmitter::streams() const {
-  if (f_.spec.mode == LoopMode::Column) return false;
+  if (f_.spec.mode == LoopMode::Column || is_sized_at_run_time(f_.spec)) return false;
   int64_t bytes = 0;
   for (const LoopStore& s : f_.spec.stores) {
     const LoopOperand& o = f_.spec.operands[static_cast<size_t>(s.operand)];

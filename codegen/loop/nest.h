@@ -5,9 +5,6 @@
 
 namespace sinter::codegen {
 
-/// Bytes of outputs from which stores bypass the caches.
-int64_t stream_threshold_bytes();
-
 class NestEmitter {
  public:
   NestEmitter(KernelFrame& frame, LoopPlan& plan) : f_(frame), a_(frame.a), plan_(plan), body_(frame) {}
@@ -19,6 +16,7 @@ class NestEmitter {
   void epilogue();
   void load_pointers();
   void load_scalars();
+  void find_tail();
   void choose_pointer_registers();
   void dispatch_streaming();
   bool streams() const;
@@ -30,6 +28,7 @@ class NestEmitter {
   void row();
   void uniform(int k, const BodyParams& p, bool along_lanes);
   void pointwise_sweep(int k);
+  void any_size_sweep(int k);
   void copy_of(const Ir& ir, const BodyParams& p, int sweep);
   void choose_prefetch();
   void reduce_sweep(int k);

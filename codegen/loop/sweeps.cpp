@@ -14,6 +14,7 @@ namespace {
 constexpr int kShortBody = 16, kMediumBody = 40;  // instructions up to which a loop is unrolled four and two times
 constexpr int kLongBody = 24;  // instructions from which a pointwise body keeps the fetchers from running ahead
 constexpr int64_t kFetchLine = 2048, kFetchTotal = 1 << 20, kFetchFarthest = 1 << 30, kFetchAhead = 3072, kFetchRows = 8;
+constexpr int64_t kManyVisits = 64;  // what is assumed of a loop whose length is not known
 constexpr int kFreeRegisters = 9;  // what ends of rows, maxima and minima need beside pinned ones
 constexpr int kFreeForSums = 6;    // columns of sums only
 
@@ -107,6 +108,10 @@ void NestEmitter::choose_prefetch() {
   for (size_t i = 0; i < s.operands.size(); ++i) {
     const LoopOperand& o = s.operands[i];
     if (o.output || o.strides.back() != 1 || o.dtype == ScalarType::Bool) continue;
+    if (is_sized_at_run_time(s)) {
+      prefetched_.push_back({static_cast<int>(i), kFetchAhead});
+      continue;
+    }
     const auto size = static_cast<int64_t>(element_size(o.dtype));
     const int64_t line = s.sizes.back() * size, step = rank < 2 ? 0 : o.strides[rank - 2] * size;
     int64_t ahead = kFetchAhead, total = line;
@@ -139,7 +144,44 @@ void NestEmitter::row() {
   }
 }
 
+/// rdi: the number of elements. Rounds of u vectors, single vectors, what is left.
+void NestEmitter::any_size_sweep(int k) {
+  const Ir& ir = plan_.sweeps[static_cast<size_t>(k)];
+  const int w = f_.lanes, u = unroll_of(ir);
+  const asmjit::Label done = a_.newLabel();
+  f_.note(-1);
+  pin(k, 0, kManyVisits);
+  a_.xor_(x86::ecx, x86::ecx);
+  const auto rounds_of = [&](int copies) {
+    const asmjit::Label top = a_.newLabel(), end = a_.newLabel();
+    const auto next = [&] {
+      a_.lea(kTemp, x86::ptr(kIndex, copies * w));
+      a_.cmp(kTemp, kOuter);
+    };
+    next();
+    a_.ja(end);
+    if (copies > 1) a_.align(asmjit::AlignMode::kCode, 32);
+    a_.bind(top);
+    for (int c = 0; c < copies; ++c)
+      copies > 1 ? copy_of(ir, {c, 0, false}, k) : body_.emit(ir, {0, 0, false});
+    f_.note(-1);
+    a_.add(kIndex, copies * w);
+    next();
+    a_.jbe(top);
+    a_.bind(end);
+  };
+  if (u > 1) rounds_of(u);
+  rounds_of(1);
+  a_.cmp(kIndex, kOuter);
+  a_.jae(done);
+  body_.emit(ir, {0, kAnyTail, false});
+  f_.note(-1);
+  a_.bind(done);
+  unpin();
+}
+
 void NestEmitter::pointwise_sweep(int k) {
+  if (is_sized_at_run_time(f_.spec)) return any_size_sweep(k);
   const Ir& ir = plan_.sweeps[static_cast<size_t>(k)];
   const int64_t n = f_.spec.sizes.back(), w = f_.lanes;
   const int64_t u = std::max<int64_t>(1, std::min<int64_t>(unroll_of(ir), n / w));

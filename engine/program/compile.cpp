@@ -24,38 +24,62 @@ std::shared_ptr<const codegen::Kernel> kernel_for(const codegen::LoopSpec& spec,
   }
 }
 
-/// Kernels of a plan. When one cannot be had, its nodes are marked for their eager kernels and the plan is made again.
-bool emit_steps(const Graph& graph, const fuse::Plan& plan, std::vector<bool>& keep_eager, std::vector<PlannedStep>& steps,
-                bool& for_now) {
-  steps.clear();
-  bool complete = true;
-  for (int32_t g : plan.order) {
-    const fuse::Group& group = plan.groups[g];
-    if (group.eager) {
-      PlannedStep step;
-      step.value = group.nodes[0];
-      steps.push_back(std::move(step));
-      continue;
+/// A plan whose steps are lowered one by one, then given their kernels.
+class StepEmitter {
+ public:
+  StepEmitter(const Graph& graph, std::vector<bool>& keep_eager, std::vector<PlannedStep>& steps, bool& for_now)
+      : graph_(graph), keep_eager_(keep_eager), steps_(steps), for_now_(for_now) {}
+
+  /// False when a kernel cannot be had: its nodes are marked for their eager kernels, and the plan is to be made again.
+  bool run(const fuse::Plan& plan) {
+    steps_.clear();
+    std::vector<const fuse::Group*> groups;  // of the steps
+    std::vector<fuse::Lowered*> lowered;
+    steps_.reserve(plan.order.size());  // `lowered` points into it
+    bool complete = true;
+    for (int32_t g : plan.order) {
+      const fuse::Group& group = plan.groups[g];
+      bool needed = group.eager;
+      for (ValueId v : group.nodes) needed |= plan.stored[v];
+      if (!needed) continue;
+      PlannedStep& step = steps_.emplace_back();
+      groups.push_back(&group);
+      if (group.eager) {
+        step.value = group.nodes[0];
+      } else if (fuse::lower_group(graph_, plan, g, step.lowered)) {
+        lowered.push_back(&step.lowered);
+      } else {
+        give_up(group, /*lowered=*/false);
+        complete = false;
+      }
     }
-    bool needed = false;
-    for (ValueId v : group.nodes) needed |= plan.stored[v];
-    if (!needed) continue;
-    PlannedStep step;
-    const bool lowered = fuse::lower_group(graph, plan, g, step.lowered);
-    if (lowered) step.kernel = kernel_for(step.lowered.spec, for_now);
-    if (step.kernel) {
-      steps.push_back(std::move(step));
-      continue;
+    if (!complete) return false;
+    fuse::share_kernels(lowered);
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      if (groups[i]->eager) continue;
+      steps_[i].kernel = kernel_for(steps_[i].lowered.spec, for_now_);
+      if (for_now_) return false;
+      if (steps_[i].kernel) continue;
+      give_up(*groups[i], /*lowered=*/true);
+      complete = false;
     }
-    if (for_now) return false;
-    complete = false;
-    bool reduces = false;  // most often it is the reduction that does not fit
-    for (ValueId v : group.nodes) reduces |= fuse::is_reduction(graph[v]);
-    for (ValueId v : group.nodes)
-      if (lowered || !reduces || fuse::is_reduction(graph[v])) keep_eager[v] = true;
+    return complete;
   }
-  return complete;
-}
+
+ private:
+  /// Most often it is the reduction that could not be lowered.
+  void give_up(const fuse::Group& group, bool lowered) {
+    bool reduces = false;
+    for (ValueId v : group.nodes) reduces |= fuse::is_reduction(graph_[v]);
+    for (ValueId v : group.nodes)
+      if (lowered || !reduces || fuse::is_reduction(graph_[v])) keep_eager_[v] = true;
+  }
+
+  const Graph& graph_;
+  std::vector<bool>& keep_eager_;
+  std::vector<PlannedStep>& steps_;
+  bool& for_now_;
+};
 
 std::shared_ptr<Program> compile_now(const Region& region, bool& for_now) {
   const auto start = std::chrono::steady_clock::now();
@@ -65,7 +89,8 @@ std::shared_ptr<Program> compile_now(const Region& region, bool& for_now) {
   std::vector<bool> keep_eager(graph.nodes.size(), false);
   std::vector<PlannedStep> steps;
   int round = 0;
-  while (!emit_steps(graph, fuse::make_plan(graph, keep_eager), keep_eager, steps, for_now)) {
+  StepEmitter emitter(graph, keep_eager, steps, for_now);
+  while (!emitter.run(fuse::make_plan(graph, keep_eager))) {
     if (for_now || ++round == kMaxRounds) return nullptr;
   }
   auto program = std::make_shared<JitProgram>(std::move(graph), std::move(steps), region.inputs.size());

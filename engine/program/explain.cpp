@@ -6,11 +6,7 @@ namespace sinter {
 
 std::string JitProgram::step_name(size_t i) const {
   const PlannedStep& step = planned_[i];
-  if (step.kernel) {
-    size_t number = 0;
-    for (size_t k = 0; k < i; ++k) number += planned_[k].kernel != nullptr;
-    return fmt::format("k{}_{}", number, codegen::kernel_name(step.lowered.spec));
-  }
+  if (step.kernel) return fmt::format("k{}_{}", kernel_numbers_[i], codegen::kernel_name(step.lowered.spec));
   if (step.copy_to >= 0) return fmt::format("copy into input {}", step.copy_to);
   return fmt::format("{} (eager kernel)", op_info(graph[step.value].op).name);
 }
@@ -53,8 +49,10 @@ std::string JitProgram::str() const {
     const PlannedStep& step = planned_[i];
     s += fmt::format("  {}", step_name(i));
     if (step.kernel) {
-      s += fmt::format("  {} over {}, {} bytes of code\n", mode_text(step.lowered.spec.mode),
-                       to_string(IntArrayRef(step.lowered.spec.sizes)), step.kernel->code_bytes);
+      const bool any_size = codegen::is_sized_at_run_time(step.lowered.spec);
+      s += fmt::format("  {} over {}, {} bytes of code{}\n", mode_text(step.lowered.spec.mode),
+                       to_string(any_size ? IntArrayRef(step.lowered.elements) : IntArrayRef(step.lowered.spec.sizes)),
+                       step.kernel->code_bytes, any_size ? ", for any size" : "");
       for (size_t k = 0; k < step.lowered.operands.size(); ++k) {
         const fuse::Binding& b = step.lowered.operands[k];
         s += fmt::format("    {} %{}{} {} strides {} at {}\n", b.output ? "writes" : "reads ", b.base,
@@ -76,7 +74,7 @@ std::vector<std::pair<std::string, std::string>> JitProgram::assembly() const {
   std::vector<std::pair<std::string, std::string>> all;
   for (size_t i = 0; i < planned_.size(); ++i) {
     const PlannedStep& step = planned_[i];
-    if (!step.kernel) continue;
+    if (kernel_numbers_[i] != static_cast<int>(all.size())) continue;  // eager, or listed already
     std::vector<std::string> notes;
     for (ValueId v : step.lowered.node_values) notes.push_back(node_note(v));
     all.emplace_back(step_name(i), codegen::disassemble(*step.kernel, notes));
@@ -90,7 +88,9 @@ std::vector<ProgramStep> JitProgram::steps() const {
   size_t next = 0;
   for (size_t i = 0; i < planned_.size(); ++i) {
     ProgramStep step{step_name(i), ""};
-    if (planned_[i].kernel) step.assembly = std::move(listings[next++].second);
+    if (planned_[i].kernel && codegen::is_sized_at_run_time(planned_[i].lowered.spec))
+      step.name += fmt::format(" over {} elements", planned_[i].lowered.elements);
+    if (kernel_numbers_[i] == static_cast<int>(next)) step.assembly = std::move(listings[next++].second);
     all.push_back(std::move(step));
   }
   return all;

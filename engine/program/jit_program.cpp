@@ -2,6 +2,7 @@
 #include <alloca.h>
 #include <bit>
 #include <cstring>
+#include <unordered_map>
 #include "../../runtime/allocator.h"
 #include "../../runtime/mutants.h"
 
@@ -49,8 +50,8 @@ JitProgram::JitProgram(Graph g, std::vector<PlannedStep> steps, size_t region_in
     if (step.kernel) add_kernel(step);
     else if (step.copy_to >= 0 || graph[step.value].numel() != 0) add_eager(step);
   }
-  n_kernels = static_cast<int>(kernels_.size());
-  n_eager = static_cast<int>(eager_.size());
+  n_kernels = number_kernels();
+  n_eager = static_cast<int>(eager_.size() + products_.size());
 }
 
 JitProgram::Address JitProgram::address_of(ValueId base, int64_t byte_offset) const {
@@ -68,12 +69,21 @@ JitProgram::Address JitProgram::address_of(ValueId base, int64_t byte_offset) co
   return {};
 }
 
+int JitProgram::number_kernels() {
+  std::unordered_map<const codegen::Kernel*, int> numbers;
+  for (const PlannedStep& step : planned_)
+    kernel_numbers_.push_back(
+        step.kernel ? numbers.try_emplace(step.kernel.get(), static_cast<int>(numbers.size())).first->second : -1);
+  return static_cast<int>(numbers.size());
+}
+
 void JitProgram::add_kernel(const PlannedStep& step) {
   KernelStep k;
   k.fn = step.kernel->fn;
   k.first_address = static_cast<uint32_t>(addresses_.size());
   k.n_addresses = static_cast<uint32_t>(step.lowered.operands.size());
   k.first_scalar = static_cast<uint32_t>(scalar_slots_.size());
+  k.elements = step.lowered.elements;
   for (size_t i = 0; i < step.lowered.operands.size(); ++i) {
     const fuse::Binding& b = step.lowered.operands[i];
     const auto size = static_cast<int64_t>(element_size(step.lowered.spec.operands[i].dtype));
@@ -81,7 +91,7 @@ void JitProgram::add_kernel(const PlannedStep& step) {
   }
   for (size_t i = 0; i < step.lowered.scalars.size(); ++i)
     scalar_slots_.push_back({step.lowered.scalars[i], step.lowered.spec.scalars[i]});
-  order_.push_back({true, static_cast<uint32_t>(kernels_.size())});
+  order_.push_back({Step::Kernel, static_cast<uint32_t>(kernels_.size())});
   kernels_.push_back(k);
 }
 
@@ -120,8 +130,25 @@ void JitProgram::add_eager(const PlannedStep& step) {
     e.scalars = n.scalars;
     for (ValueId v : n.in) operand(v);
   }
-  order_.push_back({false, static_cast<uint32_t>(eager_.size())});
+  if (ProductStep p; settles(e, p)) {
+    order_.push_back({Step::Product, static_cast<uint32_t>(products_.size())});
+    products_.push_back(p);
+    return;
+  }
+  order_.push_back({Step::Eager, static_cast<uint32_t>(eager_.size())});
   eager_.push_back(std::move(e));
+}
+
+bool JitProgram::settles(const EagerStep& e, ProductStep& p) const {
+  std::vector<TensorView> views = e.views;
+  static char somewhere;  // an operand that is there
+  for (size_t i = 0; i < views.size(); ++i) views[i].data = e.in[i].base < 0 ? nullptr : &somewhere;
+  KernelArgs args = e.args;
+  args.in = views;
+  if (!settle_product(args, p.product)) return false;
+  p.a = e.in[0], p.b = e.in[1], p.out = e.out;
+  if (e.in.size() > 2) p.bias = e.in[2];
+  return true;
 }
 
 void JitProgram::run(const Launch& launch) const {
@@ -154,7 +181,12 @@ void JitProgram::run(const Launch& launch) const {
 void JitProgram::run_steps(char* const* bases, const Scalar* scalars, char* arena) const {
   void* scratch = arena + buffers_.scratch_offset;
   for (const Step& step : order_) {
-    if (!step.kernel) [[unlikely]] {
+    if (step.kind == Step::Product) {
+      const ProductStep& p = products_[step.index];
+      p.product.run(p.product, at(bases, p.a), at(bases, p.b), at(bases, p.bias), at(bases, p.out));
+      continue;
+    }
+    if (step.kind == Step::Eager) [[unlikely]] {
       run_eager(eager_[step.index], bases, scalars);
       continue;
     }
@@ -167,6 +199,7 @@ void JitProgram::run_steps(char* const* bases, const Scalar* scalars, char* aren
     for (uint32_t i = 0; i < k.n_addresses; ++i) arguments[i] = bases[address[i].base] + address[i].offset;
     for (size_t i = k.first_scalar; i < next; ++i)
       values[i - k.first_scalar] = scalar_bits(scalars[scalar_slots_[i].input], scalar_slots_[i].type);
+    values[next - k.first_scalar] = static_cast<uint64_t>(k.elements);
     k.fn(arguments, values, scratch);
   }
 }

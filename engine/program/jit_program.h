@@ -1,6 +1,7 @@
 // The program of a region: addresses are offsets from a table of bases, so that a run only adds and calls.
 #pragma once
 #include "../../runtime/kernels/kernel.h"
+#include "../../runtime/kernels/settled_product.h"
 #include "buffers.h"
 #include "program.h"
 
@@ -25,6 +26,7 @@ class JitProgram final : public Program {
   struct KernelStep {
     codegen::KernelFn fn;
     uint32_t first_address, n_addresses, first_scalar;
+    int64_t elements;  // of a kernel of any size
   };
   struct ScalarSlot {
     int32_t input;
@@ -37,28 +39,38 @@ class JitProgram final : public Program {
     std::vector<Address> in;
     std::vector<ScalarRef> scalars;
   };
+  struct ProductStep {
+    SettledProduct product;
+    Address a, b, bias, out;
+  };
   struct Step {
-    bool kernel;
+    enum Kind : uint8_t { Kernel, Product, Eager } kind;
     uint32_t index;
   };
 
   void add_kernel(const PlannedStep& step);
   void add_eager(const PlannedStep& step);
+  /// Whether an eager step is a matrix product that can do without looking at its operands again.
+  bool settles(const EagerStep& e, ProductStep& p) const;
   Address address_of(ValueId base, int64_t byte_offset) const;
   TensorView view_of(ValueId v) const;
   void run_steps(char* const* bases, const Scalar* scalars, char* arena) const;
   void run_eager(const EagerStep& step, char* const* bases, const Scalar* scalars) const;
+  static void* at(char* const* bases, const Address& a) { return a.base < 0 ? nullptr : bases[a.base] + a.offset; }
   std::string step_name(size_t i) const;
+  int number_kernels();
   std::string node_note(ValueId v) const;
   std::string place_text(ValueId v) const;
 
   size_t n_inputs_;
   std::vector<KernelStep> kernels_;
+  std::vector<ProductStep> products_;
   std::vector<EagerStep> eager_;
   std::vector<Step> order_;
   std::vector<Address> addresses_;        // arguments of all kernels
   std::vector<ScalarSlot> scalar_slots_;  // scalars of all kernels
   std::vector<PlannedStep> planned_;      // keeps the kernels; for explanation
+  std::vector<int> kernel_numbers_;       // per step, -1 for eager ones; steps may share a kernel
   BufferPlan buffers_;
 };
 

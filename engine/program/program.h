@@ -15,7 +15,7 @@ namespace sinter {
 /// One kernel or eager call of a program, for explain() and dumps.
 struct ProgramStep {
   std::string name;      // "k0_sin_cos_add", or "mm (eager kernel)"
-  std::string assembly;  // annotated; empty for eager kernels
+  std::string assembly;  // annotated; empty for eager kernels and kernels of an earlier step
 };
 
 /// Immutable and shared by threads; all state of a run is in Launch and on the stack.
@@ -37,7 +37,8 @@ class Program {
   /// Bytes of each live-out storage, in the order of Region::live.
   std::vector<int64_t> output_bytes;
   int64_t arena_bytes = 0;
-  int n_kernels = 0, n_eager = 0;
+  int n_kernels = 0;  // different ones
+  int n_eager = 0;    // steps
   double compile_us = 0;
   Graph graph;  // after the passes; kept for explanation
 

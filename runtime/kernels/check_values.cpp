@@ -27,11 +27,15 @@ void check_index_of(const KernelArgs& args) {
 void check_targets(const KernelArgs& args, const TensorView& x, const TensorView& target) {
   const int64_t classes = x.sizes.back(), ignore = loss_ignore_index(args.attr);
   const int64_t* at = target.as<const int64_t>();
-  strided_loop<1>(target.sizes, {target.strides.data()}, [&](const int64_t* o) {
-    const int64_t t = at[o[0]];
-    if (t != ignore && (t < 0 || t >= classes) && !SINTER_MUTANT(targets_not_checked)) [[unlikely]]
+  const auto check = [&](int64_t t) {
+    if ((t < 0 || t >= classes) && t != ignore && !SINTER_MUTANT(targets_not_checked)) [[unlikely]]
       raise<IndexError>("{}(): Target {} is out of bounds. (log-probabilities {})", op_info(args.op).name, t, to_string(x.sizes));
-  });
+  };
+  if (target.sizes.size() == 1) {  // as nearly always
+    for (int64_t i = 0; i < target.sizes[0]; ++i) check(at[i * target.strides[0]]);
+    return;
+  }
+  strided_loop<1>(target.sizes, {target.strides.data()}, [&](const int64_t* o) { check(at[o[0]]); });
 }
 
 [[noreturn]] void zero_division(const KernelArgs& args) {

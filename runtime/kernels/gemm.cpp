@@ -1,8 +1,10 @@
+#include <utility>
 #include "../cpu.h"
 #include "isa/gemm_kernels.h"
 #include "pointwise.h"
 #include "run_kernel.h"
 #include "scratch.h"
+#include "settled_product.h"
 
 namespace sinter {
 
@@ -36,24 +38,31 @@ bool takes(const MatrixRef<T>& r, int64_t rows, int64_t cols) {
   return r.col_stride == 1 || r.row_stride == 1 || rows == 1 || cols == 1;
 }
 
-/// The last two dimensions of `v` as a matrix; copied to `scratch` when its strides do not fit. `batch` (may be null)
-/// receives the stride of the first dimension.
+/// The last two dimensions of `v` as a matrix; false when its strides do not fit.
+template <class T>
+bool fits_matrix(const TensorView& v, MatrixRef<T>& r) {
+  const size_t d = v.sizes.size() - 2;
+  r = {v.as<const T>(), v.strides[d], v.strides[d + 1]};
+  return takes(r, v.sizes[d], v.sizes[d + 1]);
+}
+
+/// The same, copied to `scratch` when the strides do not fit. `batch` (may be null) receives the stride of the first dimension.
 template <class T>
 MatrixRef<T> matrix_of(const TensorView& v, Scratch& scratch, int64_t* batch) {
   const size_t d = v.sizes.size() - 2;
-  MatrixRef<T> r{v.as<const T>(), v.strides[d], v.strides[d + 1]};
+  MatrixRef<T> r{};
   if (batch) *batch = v.strides[0];
-  if (takes(r, v.sizes[d], v.sizes[d + 1])) return r;
+  if (fits_matrix(v, r)) return r;
   r = {static_cast<const T*>(dense_input(v, v.dtype, scratch)), v.sizes[d + 1], 1};
   if (batch) *batch = v.sizes[d] * v.sizes[d + 1];
   return r;
 }
 
-/// x[*, in] as a matrix of rows: by strides when its leading dimensions collapse, else copied.
+/// x[*, in] as a matrix of rows; false when its leading dimensions do not collapse.
 template <class T>
-MatrixRef<T> rows_of(const TensorView& x, Scratch& scratch) {
+bool fits_rows(const TensorView& x, MatrixRef<T>& r) {
   const size_t last = x.sizes.size() - 1;
-  MatrixRef<T> r{x.as<const T>(), x.sizes[last], x.strides[last]};
+  r = {x.as<const T>(), x.sizes[last], x.strides[last]};
   int64_t count = 1;  // rows collapsed so far
   bool fits = true;
   for (size_t i = last; i-- > 0;) {
@@ -62,8 +71,14 @@ MatrixRef<T> rows_of(const TensorView& x, Scratch& scratch) {
     else fits &= x.strides[i] == r.row_stride * count;
     count *= x.sizes[i];
   }
-  if (fits && takes(r, count, x.sizes[last])) return r;
-  return {static_cast<const T*>(dense_input(x, x.dtype, scratch)), x.sizes[last], 1};
+  return fits && takes(r, count, x.sizes[last]);
+}
+
+template <class T>
+MatrixRef<T> rows_of(const TensorView& x, Scratch& scratch) {
+  MatrixRef<T> r{};
+  if (fits_rows(x, r)) return r;
+  return {static_cast<const T*>(dense_input(x, x.dtype, scratch)), x.sizes[x.sizes.size() - 1], 1};
 }
 
 template <class T>
@@ -91,13 +106,20 @@ void multiply(const Product<int64_t>& p, int64_t* c) {
   }
 }
 
+/// A row of dense elements, the same for every row of the result.
+template <class T>
+bool is_plain(const MatrixRef<T>& bias, int64_t n) {
+  return bias.row_stride == 0 && (bias.col_stride == 1 || n == 1);
+}
+
 template <class T>
 void multiply(const Product<T>& p, T* c) {
   const GemmKernels<T>& kernels = gemm_kernels<T>();
+  if (p.alpha == 1 && p.beta == 1 && p.k > 0 && is_plain(p.bias, p.n)) return kernels.product(p.m, p.n, p.k, p.a, p.b, c, p.bias.data);
   if (p.k == 0) {
     for (int64_t i = 0; i < p.m * p.n; ++i) c[i] = 0;
   } else {
-    kernels.product(p.m, p.n, p.k, p.a, p.b, c);
+    kernels.product(p.m, p.n, p.k, p.a, p.b, c, nullptr);
   }
   if (p.alpha != 1 || p.beta != 0) kernels.add_bias(p.m, p.n, c, p.alpha, p.beta, p.bias);
 }
@@ -146,7 +168,42 @@ void run_typed(const KernelArgs& args) {
   out.finish();
 }
 
+template <class T>
+void run_settled(const SettledProduct& p, const void* a, const void* b, const void* bias, void* c) {
+  gemm_kernels<T>().product(p.m, p.n, p.k, {static_cast<const T*>(a), p.a_row, p.a_col},
+                            {static_cast<const T*>(b), p.b_row, p.b_col}, static_cast<T*>(c), static_cast<const T*>(bias));
+}
+
+template <class T>
+bool settle_typed(const KernelArgs& args, SettledProduct& p) {
+  const TensorView &a = args.in[0], &b = args.in[1];
+  MatrixRef<T> x{}, y{};
+  if (!fits_matrix(b, y)) return false;
+  if (args.op == Op::linear) {
+    if (!fits_rows(a, x)) return false;
+    if (args.in.size() > 2 && args.in[2].data && !is_plain(bias_of<T>(args.in[2]), b.sizes[0])) return false;
+    std::swap(y.row_stride, y.col_stride);
+    p.n = b.sizes[0];
+  } else {
+    if (!fits_matrix(a, x)) return false;
+    p.n = b.sizes[1];
+  }
+  p.k = a.sizes[a.sizes.size() - 1];
+  p.m = args.out.numel() / p.n;
+  p.a_row = x.row_stride, p.a_col = x.col_stride;
+  p.b_row = y.row_stride, p.b_col = y.col_stride;
+  p.run = run_settled<T>;
+  return p.k > 0;
+}
+
 }  // namespace
+
+bool settle_product(const KernelArgs& args, SettledProduct& p) {
+  if ((args.op != Op::mm && args.op != Op::linear) || args.out.numel() == 0 || !is_contiguous(args.out.sizes, args.out.strides))
+    return false;
+  if (args.out.dtype == ScalarType::Float) return settle_typed<float>(args, p);
+  return args.out.dtype == ScalarType::Double && settle_typed<double>(args, p);
+}
 
 void run_gemm(const KernelArgs& args) {
   switch (args.out.dtype) {

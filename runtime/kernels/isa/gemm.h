@@ -30,9 +30,10 @@ template <class V>
 }
 #endif
 
-/// An MR x (NV vectors) block of c. `tail`: elements of the last vector that exist, 0 = all. b's rows are ldb apart.
+/// An MR x (NV vectors) block of c. `tail`: elements of the last vector that exist, 0 = all. b's rows are ldb apart. `bias`: added
+/// here, where c is in registers, or null.
 template <class T, int MR, int NV, bool kTail>
-void tile(int64_t k, MatrixRef<T> a, const T* b, int64_t ldb, T* c, int64_t ldc, int tail) {
+void tile(int64_t k, MatrixRef<T> a, const T* b, int64_t ldb, T* c, int64_t ldc, int tail, const T* bias) {
   constexpr int kW = kWidth<T>;
   Vec<T> acc[MR][NV];
 #pragma GCC unroll 8
@@ -52,6 +53,14 @@ void tile(int64_t k, MatrixRef<T> a, const T* b, int64_t ldb, T* c, int64_t ldc,
       for (int j = 0; j < NV; ++j) acc[i][j] = mul_add(av, bv[j], acc[i][j]);
     }
   }
+  if (bias != nullptr) {
+#pragma GCC unroll 2
+    for (int j = 0; j < NV; ++j) {
+      const Vec<T> x = kTail && j == NV - 1 ? load_part(bias + j * kW, tail) : load_vec(bias + j * kW);
+#pragma GCC unroll 8
+      for (int i = 0; i < MR; ++i) acc[i][j] = acc[i][j] + x;
+    }
+  }
 #pragma GCC unroll 8
   for (int i = 0; i < MR; ++i) {
 #pragma GCC unroll 2
@@ -65,29 +74,30 @@ void tile(int64_t k, MatrixRef<T> a, const T* b, int64_t ldb, T* c, int64_t ldc,
 
 /// All rows of one panel of NV vectors.
 template <class T, int NV, bool kTail>
-void panel(int64_t m, int64_t k, MatrixRef<T> a, const T* b, int64_t ldb, T* c, int64_t ldc, int tail) {
+void panel(int64_t m, int64_t k, MatrixRef<T> a, const T* b, int64_t ldb, T* c, int64_t ldc, int tail, const T* bias) {
   constexpr int kMost = 8 / NV;
   const auto next = [&](int rows) {
     a.data += rows * a.row_stride;
     c += rows * ldc;
     m -= rows;
   };
-  while (m >= kMost) tile<T, kMost, NV, kTail>(k, a, b, ldb, c, ldc, tail), next(kMost);
-  if (NV == 1 && m >= 4) tile<T, 4, NV, kTail>(k, a, b, ldb, c, ldc, tail), next(4);
-  if (m >= 2) tile<T, 2, NV, kTail>(k, a, b, ldb, c, ldc, tail), next(2);
-  if (m >= 1) tile<T, 1, NV, kTail>(k, a, b, ldb, c, ldc, tail);
+  while (m >= kMost) tile<T, kMost, NV, kTail>(k, a, b, ldb, c, ldc, tail, bias), next(kMost);
+  if (NV == 1 && m >= 4) tile<T, 4, NV, kTail>(k, a, b, ldb, c, ldc, tail, bias), next(4);
+  if (m >= 2) tile<T, 2, NV, kTail>(k, a, b, ldb, c, ldc, tail, bias), next(2);
+  if (m >= 1) tile<T, 1, NV, kTail>(k, a, b, ldb, c, ldc, tail, bias);
 }
 
 /// Sum over k in order, one accumulator per element of c. b row-major with rows ldb apart.
 template <class T>
-void small_product(int64_t m, int64_t n, int64_t k, MatrixRef<T> a, const T* b, int64_t ldb, T* c) {
+void small_product(int64_t m, int64_t n, int64_t k, MatrixRef<T> a, const T* b, int64_t ldb, T* c, const T* bias) {
   constexpr int kW = kWidth<T>;
+  const auto bias_at = [&](int64_t j) { return bias == nullptr ? nullptr : bias + j; };
   int64_t j = 0;
-  for (; j + 2 * kW <= n; j += 2 * kW) panel<T, 2, false>(m, k, a, b + j, ldb, c + j, n, 0);
+  for (; j + 2 * kW <= n; j += 2 * kW) panel<T, 2, false>(m, k, a, b + j, ldb, c + j, n, 0, bias_at(j));
   const int rest = static_cast<int>(n - j);
-  if (rest > kW) panel<T, 2, true>(m, k, a, b + j, ldb, c + j, n, rest - kW);
-  else if (rest == kW) panel<T, 1, false>(m, k, a, b + j, ldb, c + j, n, 0);
-  else if (rest > 0) panel<T, 1, true>(m, k, a, b + j, ldb, c + j, n, rest);
+  if (rest > kW) panel<T, 2, true>(m, k, a, b + j, ldb, c + j, n, rest - kW, bias_at(j));
+  else if (rest == kW) panel<T, 1, false>(m, k, a, b + j, ldb, c + j, n, 0, bias_at(j));
+  else if (rest > 0) panel<T, 1, true>(m, k, a, b + j, ldb, c + j, n, rest, bias_at(j));
 }
 
 /// b (its columns dense) as rows of n elements.
@@ -130,24 +140,6 @@ inline constexpr int64_t kSmallProduct = 32 * 1024;  // multiply-adds up to whic
 inline constexpr int64_t kPackBytes = 16 * 1024;     // of b, on the stack
 
 template <class T>
-void product(int64_t m, int64_t n, int64_t k, MatrixRef<T> a, MatrixRef<T> b, T* c) {
-  const bool a_rows = a.col_stride == 1 || k == 1, b_rows = b.col_stride == 1 || n == 1;
-  if (m * n * k <= kSmallProduct) {
-    if (b_rows) return small_product(m, n, k, a, b.data, b.row_stride, c);
-    // With one row of a, packing costs more than the product.
-    if (k * n * static_cast<int64_t>(sizeof(T)) <= (m == 1 ? kPackBytes / 16 : kPackBytes)) {
-      alignas(64) T packed[kPackBytes / sizeof(T)];
-      pack(b, k, n, packed);
-      return small_product(m, n, k, a, packed, n, c);
-    }
-  }
-  constexpr int kR = Eigen::RowMajor, kC = Eigen::ColMajor;
-  const auto fn = a_rows ? (b_rows ? eigen_product<T, kR, kR> : eigen_product<T, kR, kC>)
-                         : (b_rows ? eigen_product<T, kC, kR> : eigen_product<T, kC, kC>);
-  fn(m, n, k, a, b, c);
-}
-
-template <class T>
 void add_bias(int64_t m, int64_t n, T* c, T alpha, T beta, MatrixRef<T> bias) {
   constexpr int kW = kWidth<T>;
   for (int64_t i = 0; i < m; ++i, c += n) {
@@ -166,6 +158,25 @@ void add_bias(int64_t m, int64_t n, T* c, T alpha, T beta, MatrixRef<T> bias) {
     }
     for (; j < n; ++j) c[j] = alpha * c[j] + beta * p[j * bias.col_stride];
   }
+}
+
+template <class T>
+void product(int64_t m, int64_t n, int64_t k, MatrixRef<T> a, MatrixRef<T> b, T* c, const T* bias) {
+  const bool a_rows = a.col_stride == 1 || k == 1, b_rows = b.col_stride == 1 || n == 1;
+  if (m * n * k <= kSmallProduct) {
+    if (b_rows) return small_product(m, n, k, a, b.data, b.row_stride, c, bias);
+    // With one row of a, packing costs more than the product.
+    if (k * n * static_cast<int64_t>(sizeof(T)) <= (m == 1 ? kPackBytes / 16 : kPackBytes)) {
+      alignas(64) T packed[kPackBytes / sizeof(T)];
+      pack(b, k, n, packed);
+      return small_product(m, n, k, a, packed, n, c, bias);
+    }
+  }
+  constexpr int kR = Eigen::RowMajor, kC = Eigen::ColMajor;
+  const auto fn = a_rows ? (b_rows ? eigen_product<T, kR, kR> : eigen_product<T, kR, kC>)
+                         : (b_rows ? eigen_product<T, kC, kR> : eigen_product<T, kC, kC>);
+  fn(m, n, k, a, b, c);
+  if (bias != nullptr) add_bias(m, n, c, T(1), T(1), {bias, 0, 1});
 }
 
 }  // namespace sinter::SINTER_LEVEL::lanes

@@ -13,9 +13,10 @@ struct MatrixRef {
 
 template <class T>
 struct GemmKernels {
-  /// c (m x n, row-major, dense) = a (m x k) * b (k x n), k > 0. Which way is taken, and with it the order of the sum,
-  /// depends on sizes and strides alone. Each operand: one stride 1 (or along a dimension of size 1).
-  void (*product)(int64_t m, int64_t n, int64_t k, MatrixRef<T> a, MatrixRef<T> b, T* c);
+  /// c (m x n, row-major, dense) = a (m x k) * b (k x n), k > 0, plus `bias` (n dense elements, or null) in every row. Which way
+  /// is taken, and with it the order of the sum, depends on sizes and strides alone. Each operand: one stride 1 (or along a
+  /// dimension of size 1).
+  void (*product)(int64_t m, int64_t n, int64_t k, MatrixRef<T> a, MatrixRef<T> b, T* c, const T* bias);
   /// c = alpha * c + beta * bias; beta == 0 does not read bias.
   void (*add_bias)(int64_t m, int64_t n, T* c, T alpha, T beta, MatrixRef<T> bias);
 };
