@@ -53,6 +53,8 @@ Explanation detail::ExplainScope::finish() try {
     r.compiled_now = record.compiled_now;
     r.guards = std::move(record.guards);
     r.live_outs = std::move(record.live_outs);
+    r.saved_bytes = record.saved_bytes;
+    r.recomputed_bytes = record.deferred_bytes;
     if (static_cast<size_t>(record.region) < leaves.size()) describe_leaf(*leaves[static_cast<size_t>(record.region)], r);
     e.op_count += static_cast<int>(r.ops.size());
     e.regions.push_back(std::move(r));
@@ -81,6 +83,8 @@ std::string Explanation::str() const try {
     list(out, "Guards", r.guards);
     list(out, "Kernels", r.kernels);
     list(out, "Materialised because still referenced", r.live_outs);
+    if (r.saved_bytes + r.recomputed_bytes > 0)
+      out += fmt::format("  Saved for backward: {} bytes; recomputed there: {} bytes\n", r.saved_bytes, r.recomputed_bytes);
     if (r.break_name == "frame_end") continue;
     out += fmt::format("  Break Reason: {} ({}) at {}\n", r.break_text, r.break_name, place(r.break_loc));
     if (!r.hint.empty()) out += fmt::format("  Hint: {}\n", r.hint);

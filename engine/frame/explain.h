@@ -15,6 +15,8 @@ struct RegionExplanation {
   std::vector<std::string> guards;     // "input 0 'x': f32[10, 5], first used at model.cpp:12"
   std::vector<std::string> live_outs;  // materialised because still referenced
   std::vector<std::string> kernels;    // program steps; empty when interpreted
+  // Bytes of results that only autograd holds, for a backward pass outside of the region: kept, and computed again there.
+  int64_t saved_bytes = 0, recomputed_bytes = 0;
   std::string break_name, break_text, hint;
   Loc break_loc;
   bool interpreted = false, compiled_now = false;
@@ -44,9 +46,10 @@ class ExplainScope {
 };
 }  // namespace detail
 
-/// `explain(f)(args...)` calls f once (it compiles what is not compiled yet) and says what happened.
+/// `explain(f)(args...)` calls f once (it compiles what is not compiled yet) and says what happened. f: what compile() gave.
 template <class F>
-auto explain(Compiled<F>& f) {
+  requires requires(F& f) { f.state().tries(); }
+auto explain(F& f) {
   return [&f](auto&&... args) {
     detail::ExplainScope scope(f.state());
     f(std::forward<decltype(args)>(args)...);

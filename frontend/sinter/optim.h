@@ -2,6 +2,7 @@
 #pragma once
 #include "../optim/adagrad.h"
 #include "../optim/adam.h"
+#include "../optim/compiled_optimizer.h"
 #include "../optim/lr_scheduler.h"
 #include "../optim/nadam.h"
 #include "../optim/optimizer.h"
