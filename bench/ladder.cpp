@@ -5,6 +5,7 @@
 #define BENCH_API sinter
 #include <string>
 #include "cold.h"
+#include "runtime/kernels/kernel.h"
 #include "rows.h"
 #include "suites.h"
 
@@ -32,6 +33,48 @@ void run_compiled(benchmark::State& state, bool needs_grad) {
     auto f = compile_row(row);
     time_calls(state, row, f);
   });
+}
+
+/// A training row in an unchanged loop: the net and the optimizer are compiled, the loop, the loss and backward() are not.
+template <class Row>
+void run_compiled_parts(benchmark::State& state) {
+  Row& row = shared_row<Row>();
+  auto forward = sinter::compile([&row](const Tensor& x) { return row.net.forward(x); });
+  auto update = sinter::compile(row.optimizer);
+  auto step = [&](const Tensor& x, const Tensor& y) { return row.step_with(forward, update, x, y); };
+  time_calls(state, row, step);
+}
+
+/// The matrix products of a training row's step and nothing else: the same kernels on the same shapes.
+void run_products784(benchmark::State& state) {
+  constexpr int64_t kBatch = 64;
+  Net784 net;
+  const sinter::NoGradGuard no_grad;
+  const sinter::nn::Linear layers[] = {net.first, net.second, net.third};
+  struct Product {
+    sinter::Op op;
+    Tensor a, b, bias, out;
+  };
+  std::vector<Product> products;
+  for (const auto& layer : layers) {
+    const int64_t out = layer->weight.size(0), in = layer->weight.size(1);
+    const Tensor x = random_normal({kBatch, in}), g = random_normal({kBatch, out});
+    products.push_back({sinter::Op::linear, x, layer->weight, layer->bias, sinter::empty({kBatch, out})});
+    products.push_back({sinter::Op::mm, g.t(), x, Tensor(), sinter::empty({out, in})});
+    if (in != Net784::kIn) products.push_back({sinter::Op::mm, g, layer->weight, Tensor(), sinter::empty({kBatch, in})});
+  }
+  const auto view = [](const Tensor& t) {
+    return sinter::TensorView{t.data_ptr(), t.dtype(), t.impl()->sizes, t.impl()->strides};
+  };
+  for (auto _ : state)
+    for (const Product& p : products) {
+      sinter::TensorView in[] = {view(p.a), view(p.b), p.bias.defined() ? view(p.bias) : sinter::TensorView{}};
+      sinter::KernelArgs args;
+      args.op = p.op;
+      args.in = {in, p.bias.defined() ? 3u : 2u};
+      args.out = view(p.out);
+      sinter::run_kernel(args);
+    }
 }
 
 /// One call right after 4 MiB of other memory were written: what a program that does other work in between sees.
@@ -78,6 +121,13 @@ struct Register {
 };
 
 template <class Row>
+void register_parts(const char* name) {
+  const std::string row = std::string(name) + "_b";
+  benchmark::RegisterBenchmark((row + "/eager").c_str(), run_eager<Row>, true)->Unit(benchmark::kMicrosecond);
+  benchmark::RegisterBenchmark((row + "/compiled").c_str(), run_compiled_parts<Row>)->Unit(benchmark::kMicrosecond);
+}
+
+template <class Row>
 void register_compile(const char* name, bool needs_grad = false) {
   benchmark::RegisterBenchmark((std::string("compile_us/") + name).c_str(), run_compile<Row>, needs_grad)
       ->UseManualTime()
@@ -90,6 +140,10 @@ void register_compile(const char* name, bool needs_grad = false) {
 void register_ladder() {
   sinter::manual_seed(0);
   each_row(Register());
+  register_parts<TrainSeedSgd>("train_seed_sgd");
+  register_parts<TrainMlp784Sgd>("train_mlp784_sgd");
+  register_parts<TrainMlp784Adam>("train_mlp784_adam");
+  benchmark::RegisterBenchmark("products_of/train_mlp784", run_products784)->Unit(benchmark::kMicrosecond);
   // Compiling does not depend on the size, and a small call leaves less noise in the difference.
   register_compile<Sincos<10, 10>>("sincos_100");
   register_compile<BiasGelu<256, 256>>("biasgelu_256");
@@ -98,6 +152,7 @@ void register_ladder() {
   register_compile<SeedMlp<4>>("seedmlp_b4");
   register_compile<Mlp784<1>>("mlp784_b1");
   register_compile<TrainSeedSgd>("train_seed_sgd", true);
+  register_compile<TrainMlp784Adam>("train_mlp784_adam", true);
 }
 
 }  // namespace bench

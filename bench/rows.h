@@ -56,22 +56,55 @@ struct Mlp784 {
   }
 };
 
-/// One whole training step: forward, cross entropy, backward, SGD update, gradients to zero.
-struct TrainSeedSgd {
-  Tensor x = random_normal({10, 10}), y = api::randint(0, 2, {10}, api::kLong);
+/// The net of the seed: 10 inputs, 2 classes.
+struct SeedNet {
+  static constexpr int64_t kIn = 10, kClasses = 2;
   api::nn::Linear first{10, 5}, second{5, 2};
-  api::optim::SGD optimizer{parameters(), api::optim::SGDOptions(0.01)};
-
   std::vector<Tensor> parameters() const { return {first->weight, first->bias, second->weight, second->bias}; }
-  Tensor operator()(const Tensor& a, const Tensor& target) {
-    Tensor out = second->forward(api::relu(first->forward(a)));
-    Tensor loss = api::nn::functional::cross_entropy(out, target);
-    optimizer.zero_grad();
+  Tensor forward(const Tensor& x) { return second->forward(api::relu(first->forward(x))); }
+};
+
+struct Net784 {
+  static constexpr int64_t kIn = 784, kClasses = 10;
+  api::nn::Linear first{784, 512}, second{512, 512}, third{512, 10};
+  std::vector<Tensor> parameters() const {
+    return {first->weight, first->bias, second->weight, second->bias, third->weight, third->bias};
+  }
+  Tensor forward(const Tensor& x) { return third->forward(api::relu(second->forward(api::relu(first->forward(x))))); }
+};
+
+struct UseSgd {
+  using Optimizer = api::optim::SGD;
+  static api::optim::SGDOptions options() { return api::optim::SGDOptions(0.01); }
+};
+struct UseAdam {
+  using Optimizer = api::optim::Adam;
+  static api::optim::AdamOptions options() { return api::optim::AdamOptions(1e-3); }
+};
+
+/// One whole training step: forward, cross entropy, backward, update, gradients to zero.
+template <class Net, class Use, int64_t kBatch>
+struct Train {
+  Tensor x = random_normal({kBatch, Net::kIn}), y = api::randint(0, Net::kClasses, {kBatch}, api::kLong);
+  Net net;
+  typename Use::Optimizer optimizer{net.parameters(), Use::options()};
+
+  /// The step around any way to call the net and to update its parameters.
+  template <class Forward, class Step>
+  Tensor step_with(Forward&& forward, Step&& update, const Tensor& a, const Tensor& target) {
+    Tensor loss = api::nn::functional::cross_entropy(forward(a), target);
+    update.zero_grad();
     loss.backward();
-    optimizer.step();
+    update.step();
     return loss;
   }
+  Tensor operator()(const Tensor& a, const Tensor& target) {
+    return step_with([this](const Tensor& in) { return net.forward(in); }, optimizer, a, target);
+  }
 };
+using TrainSeedSgd = Train<SeedNet, UseSgd, 10>;
+using TrainMlp784Sgd = Train<Net784, UseSgd, 64>;
+using TrainMlp784Adam = Train<Net784, UseAdam, 64>;
 
 /// Calls `visit.template operator()<Row>(name, needs_grad)` for every row of the ladder.
 template <class Visit>
@@ -88,6 +121,8 @@ void each_row(Visit visit) {
   visit.template operator()<Mlp784<1>>("mlp784_b1", false);
   visit.template operator()<Mlp784<64>>("mlp784_b64", false);
   visit.template operator()<TrainSeedSgd>("train_seed_sgd", true);
+  visit.template operator()<TrainMlp784Sgd>("train_mlp784_sgd", true);
+  visit.template operator()<TrainMlp784Adam>("train_mlp784_adam", true);
 }
 
 /// The row's inputs and parameters: made at its first use and kept, since interleaved repetitions come back to it.

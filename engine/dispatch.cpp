@@ -30,6 +30,11 @@ Tensor call(const OpCall& c) try {
   return eager_call(c);
 } catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
+void call_inplace(const OpCall& c) {
+  if (Context* frame = current_context(); frame != nullptr && c.n_in <= 3 && c.ints.empty() && frame->replay_write(c)) return;
+  call(c);
+}
+
 // The short forms try the plain replay first: the event at the cursor is this very call on these very tensors.
 // `differ` of the event at the cursor is 0 for a plain match; kTracked says that the event also builds an autograd node,
 // kCareful | kGuardOnly that it is the first use of inputs.

@@ -17,6 +17,9 @@ Tensor call3(Op op, const Tensor& a, const Tensor& b, const Tensor& c, uint64_t 
 /// One tensor and one value scalar (kScalarRhs or kScalarLhs in flags).
 Tensor call1s(Op op, const Tensor& a, Scalar s, uint64_t attr, Loc loc, uint8_t flags);
 
+/// An in-place call whose result nobody wants a handle to.
+void call_inplace(const OpCall& call);
+
 /// Computes now, never looks at the frame, builds no node; operands must have their bytes (pending ones are brought in).
 Tensor run_eager(const OpCall& call);
 /// As run_eager, into existing memory: `out` has storage with bytes (used by programs and the interpreter).

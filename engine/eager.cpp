@@ -1,5 +1,7 @@
 // Eager execution: infer, allocate, run the kernel.
 #include "eager.h"
+#include <cstddef>
+#include <memory>
 #include <vector>
 #include "../runtime/kernels/kernel.h"
 #include "../runtime/mutants.h"
@@ -17,12 +19,12 @@ TensorView view_of(TensorImpl* t) {
 class KernelCall {
  public:
   KernelCall(const OpCall& call, TensorImpl* out) {
-    TensorView* views = few_;
+    auto* views = reinterpret_cast<TensorView*>(few_);
     if (call.n_in > kFew) {
       many_.resize(call.n_in);
       views = many_.data();
     }
-    for (int i = 0; i < call.n_in; ++i) views[i] = view_of(call.in[i]);
+    for (int i = 0; i < call.n_in; ++i) std::construct_at(views + i, view_of(call.in[i]));
     args.op = call.op;
     args.flags = call.flags;
     args.n_scalars = call.n_scalars;
@@ -37,7 +39,7 @@ class KernelCall {
 
  private:
   static constexpr int kFew = 8;
-  TensorView few_[kFew];
+  alignas(TensorView) std::byte few_[kFew * sizeof(TensorView)];  // made as they are needed: this is on every eager call's way
   std::vector<TensorView> many_;
 };
 
@@ -67,6 +69,7 @@ Tensor run_eager(const OpCall& call) {
   if (op_info(call.op).checked && !SINTER_MUTANT(eager_values_not_checked)) check_call_values(call);
   if (is_inplace(call)) {
     TensorImpl* self = call.in[0];
+    self->storage->before_write();
     run_eager_into(call, self);
     bump_version(self);
     if (SINTER_MUTANT(eager_version_not_raised)) self->storage->version.fetch_sub(1);

@@ -36,6 +36,8 @@ void* Tensor::mutable_data(ScalarType t, Loc loc) const {
   TensorImpl* p = get();
   check_type(p->dtype(), t, "data_ptr");
   if (current_frame && !SINTER_MUTANT(data_ptr_not_a_break)) frame_mutable_pointer(p, loc);
+  if (!p->storage->has(Storage::kExposed)) p->storage->set(Storage::kExposed);
+  p->storage->before_write();
   return p->data(loc);
 }
 

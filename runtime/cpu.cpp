@@ -28,14 +28,17 @@ Isa initial_cap() {
   warn("SINTER_ISA='" + cap + "' is not one of avx512, avx2, none; ignored", "isa");
   return Isa::Avx512;
 }
-std::atomic<Isa>& current() {
-  static std::atomic<Isa> level{std::min(detected_isa(), initial_cap())};
-  return level;
-}
 }  // namespace
 
-Isa isa() { return current().load(std::memory_order_relaxed); }
-void set_isa_cap(Isa cap) { current().store(std::min(detected_isa(), cap)); }
+constinit std::atomic<int> detail::isa_level{-1};
+
+Isa detail::find_isa() {
+  int unknown = -1;
+  isa_level.compare_exchange_strong(unknown, static_cast<int>(std::min(detected_isa(), initial_cap())));
+  return static_cast<Isa>(isa_level.load());
+}
+
+void set_isa_cap(Isa cap) { detail::isa_level.store(static_cast<int>(std::min(detected_isa(), cap))); }
 
 const char* isa_name(Isa isa) { return isa == Isa::Avx512 ? "avx512" : isa == Isa::Avx2 ? "avx2" : "none"; }
 

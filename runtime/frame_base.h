@@ -6,7 +6,8 @@ namespace sinter {
 
 class Storage;
 
-/// Implemented by engine/frame. A storage that is pending names the frame that holds its newest value.
+/// Implemented by engine/frame. A storage that is pending names the frame that holds its newest value, or, deferred, what it is
+/// computed from.
 class FrameBase {
  public:
   const uint64_t owner_id;  // of the compiled function: autograd nodes made in the frame remember it

@@ -33,7 +33,12 @@ class IntArrayRef {
   constexpr int64_t front() const { return data_[0]; }
   constexpr int64_t back() const { return data_[size_ - 1]; }
   std::vector<int64_t> vec() const { return {begin(), end()}; }
-  friend constexpr bool operator==(IntArrayRef a, IntArrayRef b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
+  // Of few entries, and on every replay: a loop is faster than std::equal's memcmp.
+  friend constexpr bool operator==(IntArrayRef a, IntArrayRef b) {
+    bool same = a.size_ == b.size_;
+    for (size_t i = 0; same && i < a.size_; ++i) same = a.data_[i] == b.data_[i];
+    return same;
+  }
 
  private:
   const int64_t* data_ = nullptr;
@@ -117,6 +122,12 @@ int64_t numel_of(IntArrayRef sizes);
 SizeVec contiguous_strides(IntArrayRef sizes);
 /// PyTorch's is_contiguous: row-major, strides of size-1 dimensions free, empty tensors always.
 bool is_contiguous(IntArrayRef sizes, IntArrayRef strides);
+/// Equal strides, those of size-1 dimensions aside: no element is ever reached through them.
+inline bool same_strides(IntArrayRef sizes, IntArrayRef a, IntArrayRef b) {
+  for (size_t d = 0; d < sizes.size(); ++d)
+    if (a[d] != b[d] && sizes[d] != 1) return false;
+  return true;
+}
 /// True when the elements fill a block of memory without holes or overlap, in any dimension order.
 bool is_non_overlapping_and_dense(IntArrayRef sizes, IntArrayRef strides);
 

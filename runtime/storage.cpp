@@ -11,6 +11,8 @@ namespace sinter {
 constinit thread_local FrameBase* current_frame = nullptr;
 constinit thread_local int deleters_running = 0;
 void (*settle_pending)(Storage&, Loc) = nullptr;
+void (*Storage::settle_dependents)(Storage&) = nullptr;
+void (*Storage::forget_deferred)(Storage&) = nullptr;
 
 namespace {
 using StorageCache = ObjectCache<Storage, sizeof(Storage)>;
@@ -61,6 +63,7 @@ void Storage::settle(Loc loc) {
 }
 
 void Storage::destroy() {
+  if (has(kDeferred)) forget_deferred(*this);
   if (deleter_ != nullptr) {
     ++deleters_running;
     (*deleter_)(data);

@@ -13,10 +13,17 @@ namespace sinter {
 ///   pending       the newest value exists only as an event of the frame `pending_in`; data may be null
 ///   borrowed      memory of the user's (from_blob): may overlap other borrowed storages
 ///   failed        the program that should have written it failed; reading throws FailedRegionError
+///   deferred      pending, but in no frame: it is computed again from what `pending_in` keeps when somebody reads it
 /// Whether it is exposed (a mutable pointer was handed out inside a frame) is known to the frame.
 class Storage {
  public:
-  enum Flag : uint8_t { kBorrowed = 1, kFailed = 2 };
+  enum Flag : uint8_t {
+    kBorrowed = 1,
+    kFailed = 2,
+    kDeferred = 4,
+    kSource = 8,    // deferred values are computed from these bytes: they come into being before the bytes are written
+    kExposed = 16,  // a mutable pointer to the bytes was handed out once: they may be written without anybody seeing it
+  };
 
   /// Allocates `nbytes` (64-byte aligned, uninitialised). Throws OutOfMemoryError.
   static Storage* allocate(size_t nbytes);
@@ -44,6 +51,12 @@ class Storage {
   bool is_pending() const { return pending_in.load(std::memory_order_acquire) != nullptr; }
   bool has(Flag f) const { return flags.load(std::memory_order_relaxed) & f; }
   void set(Flag f) { flags.fetch_or(f, std::memory_order_relaxed); }
+  void clear(Flag f) { flags.fetch_and(static_cast<uint8_t>(~f), std::memory_order_relaxed); }
+  /// To be called before the bytes are written.
+  void before_write() {
+    if (has(kSource)) [[unlikely]]
+      settle_dependents(*this);
+  }
 
   void* data = nullptr;
   size_t nbytes = 0;
@@ -56,6 +69,11 @@ class Storage {
   /// Serial of the frame in which an operator touching this storage ends its region at once: memory borrowed inside
   /// the frame (a local array may die before the frame) or exposed by a mutable pointer.
   std::atomic<uint32_t> immediate_in_frame{0};
+
+  /// Set by the engine: computes all that is deferred and reads `source`. @throws OutOfMemoryError.
+  static void (*settle_dependents)(Storage& source);
+  /// Set by the engine: a deferred storage goes, without ever having been read.
+  static void (*forget_deferred)(Storage& deferred);
 
   static void* operator new(size_t n);
   static void operator delete(void* p);

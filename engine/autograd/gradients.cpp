@@ -79,7 +79,8 @@ void accumulate_grad(TensorImpl* leaf, Tensor grad, bool fresh, Loc loc) {
   } else if (grad_mode()) {
     m.grad = call2(Op::add, m.grad, grad, 0, loc);
   } else {
-    call2(Op::add, m.grad, grad, 0, loc, kInplace);
+    TensorImpl* in[] = {m.grad.impl(), grad.impl()};
+    call_inplace({.op = Op::add, .flags = kInplace, .n_in = 2, .in = in, .loc = loc});
   }
 }
 

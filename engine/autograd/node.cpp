@@ -97,6 +97,8 @@ uint64_t next_seq(uint64_t above) {
   return seq;
 }
 
+uint64_t seq_now() { return cache.next_seq; }
+
 std::string Node::name() const {
   std::string text;
   bool upper = true;

@@ -154,6 +154,8 @@ struct Node {
 Node* make_node();
 /// The next sequence number of this thread; larger than `above`.
 uint64_t next_seq(uint64_t above);
+/// The least number that a node made from now on on this thread can get.
+uint64_t seq_now();
 
 inline NodeRef NodeRef::share(Node* n) {
   if (n) n->refs.fetch_add(1, std::memory_order_relaxed);

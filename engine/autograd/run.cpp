@@ -3,6 +3,7 @@
 #include "../../runtime/mutants.h"
 #include "../ambient.h"
 #include "../derivatives/calculator.h"
+#include "../frame/deferred.h"
 #include "../frame/frame.h"
 
 namespace sinter::autograd {
@@ -195,6 +196,7 @@ std::vector<Tensor> Run::run(std::vector<Root>& roots, const std::vector<Edge>& 
     if (fresh) r.grad = derivatives::Calculator(options_.loc).full(r.edge.sizes(), Scalar(1.0), r.edge.dtype());
     deliver(r.edge, std::move(r.grad), fresh);
   }
+  const DeferredAgain again;  // ends before the frame does
   drain();
   std::vector<Tensor> results;
   if (!options_.accumulate)

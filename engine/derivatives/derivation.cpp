@@ -2,6 +2,7 @@
 #include "../../runtime/mutants.h"
 #include "../ambient.h"
 #include "../autograd/meta.h"
+#include "../frame/deferred.h"
 #include "derivative.h"
 
 namespace sinter::derivatives {
@@ -29,6 +30,12 @@ void check_version(const autograd::Saved& s, const autograd::Node* maker) {
       maker == nullptr ? "" : ", which is output 0 of " + maker->name() + ",", now, s.version);
 }
 
+Tensor value_of(TensorImpl* saved) {
+  if (saved->storage->has(Storage::kDeferred)) [[unlikely]]
+    return Deferred::again(saved);
+  return Tensor::share(saved);
+}
+
 }  // namespace
 
 Tensor Derivation::in(size_t i) const {
@@ -37,13 +44,13 @@ Tensor Derivation::in(size_t i) const {
   if (s.impl == nullptr) return {};
   const autograd::AutogradMeta* m = autograd::meta_of(s.impl);
   check_version(s, m != nullptr ? m->grad_fn.get() : nullptr);
-  return Tensor::share(s.impl);
+  return value_of(s.impl);
 }
 
 Tensor Derivation::result() const {
   if (node.freed) freed_error(node);
   check_version(node.saved_result, &node);
-  Tensor shadow = Tensor::share(node.saved_result.impl);
+  Tensor shadow = value_of(node.saved_result.impl);
   if (!grad_mode()) return shadow;
   // To be differentiated again, the result must know that this node made it.
   Tensor tracked = unary(Op::detach, shadow);

@@ -1,5 +1,6 @@
 // Closing a region: which results are still wanted, run the program (or interpret), give the live ones away.
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include "../../runtime/allocator.h"
 #include "../../runtime/env.h"
@@ -8,12 +9,15 @@
 #include "../../runtime/log.h"
 #include "../../runtime/mutants.h"
 #include "../../runtime/out_of_memory.h"
+#include "../autograd/node.h"
 #include "context.h"
+#include "deferred.h"
 #include "interpret.h"
 #include "reason.h"
 #include "region_builder.h"
 #include "registry.h"
 #include "report.h"
+#include "save_plan.h"
 #include "verify.h"
 
 namespace sinter {
@@ -48,11 +52,16 @@ class RegionRunner {
   bool is_dead() const { return held_.empty() && (!leaf_.writes || SINTER_MUTANT(dead_region_with_writes_skipped)); }
   bool is_live(int32_t root) const { return live_[static_cast<size_t>(root) / 64] >> (root % 64) & 1; }
 
-  const ProgramEntry* covering() const {
+  const ProgramEntry* covering() {
+    const bool defers = leaf_.defers.load(std::memory_order_relaxed);
     for (const ProgramEntry* e = leaf_.programs.load(std::memory_order_acquire); e != nullptr; e = e->next)
-      if (covers(*e) && e->usable()) return e;
+      if (covers(*e, defers) && e->usable()) return e;
     return nullptr;
   }
+  /// Which live results only autograd holds.
+  const SavedResults& saved_results();
+  /// The same; null where nothing may be deferred: verification compares every result.
+  const SavedResults* saves();
 
   /// Runs the events by the interpreter / `entry`'s program, which the context holds.
   void interpret_events();
@@ -65,21 +74,91 @@ class RegionRunner {
   /// Autograd state of results whose last handle another thread dropped.
   void drop_orphaned_autograd();
   const std::vector<uint64_t>& live() const { return live_; }
+  /// Of the live results, those that have their bytes.
+  std::vector<uint64_t> materialised() const;
+  void count_saved_bytes(CloseRecord& record);
   std::vector<int64_t> sizes_key() const;
   void check_inputs_unwritten() const;
 
  private:
-  bool covers(const ProgramEntry& e) const {
-    for (size_t i = 0; i < live_.size(); ++i)
-      if ((live_[i] & ~e.live[i]) && !SINTER_MUTANT(stale_live_set)) return false;
+  bool covers(const ProgramEntry& e, bool defers) {
+    if (!covers_live(e, live_, nullptr)) {
+      if (!defers || e.recipe == nullptr || saves() == nullptr || !covers_live(e, live_, &saves()->only)) return false;
+    }
     return e.isa == isa() && (!leaf_.dynamic || SINTER_MUTANT(program_of_other_sizes) || e.sizes_key == sizes_key());
   }
   void run_interpreter();
+  std::unique_ptr<Deferred> prepare_deferred(const ProgramEntry& entry);
+  void attach_deferred(const ProgramEntry& entry, std::unique_ptr<Deferred> deferred);
+  std::optional<SavedResults> saves_;
+  std::vector<Storage*> kept_;  // results nobody holds but what is deferred
   Context& c_;
   Leaf& leaf_;
   std::vector<uint64_t>& live_;
   std::vector<int32_t>& held_;  // results something still references, indices into Leaf::pooled
 };
+
+const SavedResults* RegionRunner::saves() {
+  if (!c_.owner().options.recompute || c_.sums_ != nullptr || isa() == Isa::None) return nullptr;
+  return &saved_results();
+}
+
+const SavedResults& RegionRunner::saved_results() {
+  if (saves_) return *saves_;
+  std::vector<TensorImpl*> held;
+  for (int32_t i : held_)
+    if (TensorImpl* t = c_.slots[leaf_.pooled[static_cast<size_t>(i)].slot]; t->has(head::kAutograd)) held.push_back(t);
+  saves_.emplace();
+  saves_->counts = count_saved(held, c_.nodes_since_);
+  saves_->only = live_;
+  for (int32_t i : held_) {
+    const Leaf::PooledSlot& p = leaf_.pooled[static_cast<size_t>(i)];
+    if (p.root_index < 0) continue;
+    const TensorImpl* t = c_.slots[p.slot];
+    const auto n = saves_->counts.find(t);
+    if ((n == saves_->counts.end() || n->second != t->count()) && !SINTER_MUTANT(held_results_deferred))
+      saves_->only[static_cast<size_t>(p.root_index) / 64] &= ~(1ull << (p.root_index % 64));
+  }
+  return *saves_;
+}
+
+std::vector<uint64_t> RegionRunner::materialised() const {
+  std::vector<uint64_t> bits = live_;
+  for (size_t r = 0; r < leaf_.roots.size(); ++r)
+    if (c_.slots[leaf_.roots[r]]->storage->has(Storage::kDeferred)) bits[r / 64] &= ~(1ull << (r % 64));
+  return bits;
+}
+
+void RegionRunner::count_saved_bytes(CloseRecord& record) {
+  const SavedResults& saved = saved_results();
+  for (size_t r = 0; r < leaf_.roots.size(); ++r) {
+    const TensorImpl* t = c_.slots[leaf_.roots[r]];
+    const int64_t bytes = t->numel * static_cast<int64_t>(element_size(t->dtype()));
+    if (t->storage->has(Storage::kDeferred)) record.deferred_bytes += bytes;
+    else if (saved.only[r / 64] >> (r % 64) & 1) record.saved_bytes += bytes;
+  }
+  for (const Storage* s : kept_) record.saved_bytes += static_cast<int64_t>(s->nbytes);
+}
+
+std::unique_ptr<Deferred> RegionRunner::prepare_deferred(const ProgramEntry& entry) {
+  bool any = false;
+  for (size_t i = 0; i < live_.size(); ++i) any |= (live_[i] & entry.deferred[i]) != 0;
+  if (!any) return nullptr;
+  auto deferred = Deferred::prepare(entry.recipe, c_.slots, c_.scalars);
+  for (int32_t r : entry.kept) {
+    if (is_live(r)) continue;
+    kept_.push_back(c_.slots[leaf_.roots[static_cast<size_t>(r)]]->storage);
+    live_[static_cast<size_t>(r) / 64] |= 1ull << (r % 64);
+  }
+  return deferred;
+}
+
+void RegionRunner::attach_deferred(const ProgramEntry& entry, std::unique_ptr<Deferred> deferred) {
+  for (size_t i = 0; i < entry.recipe->outputs.size(); ++i)
+    if (const int32_t r = entry.recipe->outputs[i].root; is_live(r))
+      deferred->attach(i, c_.slots[leaf_.roots[static_cast<size_t>(r)]]->storage);
+  Deferred::release(std::move(deferred));
+}
 
 std::vector<int64_t> RegionRunner::sizes_key() const {
   std::vector<int64_t> key;
@@ -140,12 +219,16 @@ void RegionRunner::run(const ProgramEntry& entry, const Program& program) {
   for (size_t i = 0; i < leaf_.inputs.size(); ++i) inputs[i] = c_.slots[leaf_.inputs[i]]->address();
   for (size_t i = 0; i < entry.live_roots.size(); ++i)
     outputs[i] = c_.slots[leaf_.roots[static_cast<size_t>(entry.live_roots[i])]]->storage;
+  std::unique_ptr<Deferred> deferred;
+  if (entry.recipe != nullptr) [[unlikely]]
+    deferred = prepare_deferred(entry);
   const Program::Launch launch{inputs, c_.scalars, outputs};
   if (c_.sums_ == nullptr) [[likely]]
     program.run(launch);
   else run_verified({c_, leaf_, entry, program, c_.slots, c_.scalars, c_.free_ints_, live_, launch});
   for (int32_t r : entry.live_roots)  // the program made it for an earlier live set; nobody wants it now
     if (!is_live(r)) c_.slots[leaf_.roots[static_cast<size_t>(r)]]->storage->release_bytes();
+  if (deferred) attach_deferred(entry, std::move(deferred));
 }
 
 void Context::release_pooled(const Event& e) noexcept {
@@ -166,7 +249,8 @@ void Context::release_pooled(const Event& e) noexcept {
 /// Where only views of a result live on, they keep its storage and the pool gets a fresh one.
 void Context::renew_storage(const Event& e) noexcept {
   TensorImpl* t = pooled[e.id];
-  if (t == nullptr || t->storage->is_pending() || SINTER_MUTANT(storage_of_live_view_reused)) return;
+  if (t == nullptr || t->storage->pending_in.load(std::memory_order_relaxed) == this || SINTER_MUTANT(storage_of_live_view_reused))
+    return;
   Storage* const given = t->storage;
   try {
     t->storage = Storage::empty();
@@ -193,9 +277,11 @@ void RegionRunner::publish(bool failed) noexcept {
     const Leaf::PooledSlot& p = leaf_.pooled[static_cast<size_t>(index)];
     if (p.root_index < 0) continue;  // a view of an input
     Storage* s = c_.slots[p.slot]->storage;
+    if (s->has(Storage::kDeferred)) continue;
     if (failed && !SINTER_MUTANT(failed_result_not_marked)) s->set(Storage::kFailed);
     s->pending_in.store(nullptr, std::memory_order_release);
   }
+  for (Storage* s : kept_) s->pending_in.store(nullptr, std::memory_order_release);
 }
 
 void RegionRunner::drop_orphaned_autograd() {
@@ -286,7 +372,8 @@ void Context::close_region(Break reason, Loc loc) try {
     // Said before the results are given away: where there is no memory for it, the region counts as failed.
     if (records != nullptr) {
       record.guards = describe_guards(*this, *leaf);
-      record.live_outs = name_live_outs(*leaf, runner.live());
+      record.live_outs = name_live_outs(*leaf, runner.materialised());
+      runner.count_saved_bytes(record);
       records->push_back(std::move(record));
     }
     if (first_of_its_kind && log_enabled(LogTopic::Breaks)) [[unlikely]]
@@ -317,7 +404,7 @@ const ProgramEntry* Context::find_program(RegionRunner& runner, Leaf& leaf, Brea
   if (entry != nullptr) {
     count(counters.replays);
   } else if (reason != Break::recompile_limit) {  // at the limit the prefix is interpreted, nothing new is kept
-    entry = obtain_program(*this, leaf, runner.live(), runner.sizes_key(), made, compiled_now);
+    entry = obtain_program(*this, leaf, runner.live(), runner.saves(), runner.sizes_key(), made, compiled_now);
     made = false;
     if (entry != nullptr && !compiled_now) count(counters.replays);  // another thread compiled it meanwhile
   }
@@ -370,6 +457,7 @@ void Context::reset_region(Leaf* leaf) {
   close_after_call_ = strides_differ_ = false;
   choose_verification(leaf != nullptr);
   bytes_at_open_ = thread_allocated_bytes();
+  nodes_since_ = autograd::seq_now();
   if (leaf != nullptr && previous_leaf_ != nullptr &&
       previous_leaf_->successor.load(std::memory_order_relaxed) != leaf->path.front())
     previous_leaf_->successor.store(leaf->path.front(), std::memory_order_relaxed);
@@ -377,6 +465,10 @@ void Context::reset_region(Leaf* leaf) {
   previous_leaf_ = leaf;
   Event* hint = leaf != nullptr ? leaf->successor.load(std::memory_order_relaxed) : nullptr;
   cursor = hint != nullptr ? hint : &kNoEvent;
+}
+
+SavePlan Context::plan_saves(const Leaf& leaf, const std::vector<uint64_t>& live, const SavedResults& saves) const {
+  return sinter::plan_saves(leaf, slots, free_ints_, live, saves.only, saves.counts);
 }
 
 Region Context::region_of(const Leaf& leaf, const std::vector<uint64_t>& live) const {
@@ -459,6 +551,7 @@ bool Context::open() {
   graves.open();
   mode.note();
   bytes_at_open_ = thread_allocated_bytes();
+  nodes_since_ = autograd::seq_now();
   if (entry_hint_ != nullptr) cursor = entry_hint_;
   choose_verification(false);
   previous_leaf_ = nullptr;

@@ -17,6 +17,7 @@ struct CompileOptions {
   std::string name = {};                    // in logs; default: "compiled" and the line of compile()
   bool fullgraph = false;                   // a break throws GraphBreakError
   std::vector<std::string> arg_names = {};  // names of the tensor arguments in messages
+  bool recompute = true;  // false: all that autograd saves for a later backward is kept, nothing is computed again there
 };
 
 /// How compiled calls behave, as torch.compiler.set_stance.

@@ -16,6 +16,8 @@
 namespace sinter {
 
 class RegionRunner;
+struct SavedResults;
+struct SavePlan;
 class InputSums;
 
 /// Tag of a thread: pooled tensors carry it, so that their thread may drop them without a locked instruction.
@@ -29,6 +31,7 @@ struct CloseRecord {
   int32_t n_ops;
   bool interpreted, compiled_now;
   std::vector<std::string> guards, live_outs;
+  int64_t saved_bytes = 0, deferred_bytes = 0;  // of results only autograd holds: kept, computed again
 };
 
 /// Storages of the inputs bound in the open region, found by address. Reset in O(1).
@@ -49,13 +52,17 @@ class BoundStorages {
     }
   }
   /// Adds a storage that is not there.
-  void insert(Storage* s, int32_t slot) {
+  void insert(Storage* s, int32_t slot) { (void)try_insert(s, slot); }
+  /// False when it is there.
+  bool try_insert(Storage* s, int32_t slot) {
     if (used_.size() * 2 >= table_.size()) [[unlikely]]
       grow();
     size_t i = home(s);
-    while (table_[i].epoch == epoch_) i = (i + 1) & mask_;
+    for (; table_[i].epoch == epoch_; i = (i + 1) & mask_)
+      if (table_[i].storage == s) return false;
     used_.push_back(static_cast<uint32_t>(i));
     table_[i] = {s, epoch_, s->writes.load(std::memory_order_relaxed), slot};
+    return true;
   }
   /// Removes the storages that were inserted last, those first bound to `slot` or a later one.
   void forget_from(int32_t slot) noexcept {
@@ -114,6 +121,8 @@ class Context final : public FrameBase {
   Tensor hand_out_tracked(Event* e, const OpCall& c);
   /// The event at the cursor is this call but for first uses of inputs: compares and binds these. False: nothing was done.
   bool bind_inputs(const Event& e, TensorImpl* const* in, int n);
+  /// The event at the cursor is this in-place call, with nothing to be careful about: done. False: nothing was done.
+  bool replay_write(const OpCall& c);
   /// Whether the region must be closed after the call being replayed.
   bool close_is_due() const { return close_after_call_; }
   /// Whether views of the open region may have other strides and offsets than the recorded ones.
@@ -169,6 +178,8 @@ class Context final : public FrameBase {
 
   CompiledState& owner() const { return *owner_; }
   const std::string& miss_reason() const { return miss_reason_; }
+  /// What of `live` to keep for backward, in this call's geometry.
+  SavePlan plan_saves(const Leaf& leaf, const std::vector<uint64_t>& live, const SavedResults& saves) const;
   /// The region of a leaf with the geometry of this call.
   Region region_of(const Leaf& leaf, const std::vector<uint64_t>& live) const;
   const std::shared_ptr<Tries>& tries() const { return tries_; }
@@ -201,9 +212,10 @@ class Context final : public FrameBase {
   Tensor commit_inferred(Event* e, const OpCall& c);
   Tensor finish_call(Event* e, const OpCall& c, Tensor result);
   int views_without_grad(const TensorImpl* written) const;
-  Tensor commit_inplace(Event* e, const OpCall& c);
+  void commit_write(Event* e, TensorImpl* self);
+  bool write_needs_care(const OpCall& c) const;
   void bind(TensorImpl* t, int32_t slot);
-  void bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* same);
+  void take_input(TensorImpl* t, int32_t slot, BoundStorages::Entry* same);
   /// Neither pending elsewhere nor failed: what is, is refused where recording would begin, with eager's error.
   bool bindable(const TensorImpl* t) const {
     const FrameBase* pending = t->storage->pending_in.load(std::memory_order_acquire);
@@ -291,6 +303,7 @@ class Context final : public FrameBase {
   std::string miss_reason_;
   Event* entry_hint_ = nullptr;
   int64_t bytes_at_open_ = 0;
+  uint64_t nodes_since_ = 0;  // sequence number of the first autograd node that the open region can have made
   uint32_t serial_ = 0;
   std::vector<CloseRecord>* listener_at_open_ = nullptr;  // explain() of the owner
   Leaf* visited_leaf_ = nullptr;                          // closed by a visitor; results are still to be given away

@@ -146,11 +146,13 @@ Event* Context::record(const OpCall& c, uint64_t key, const TensorMeta& meta) {
   return e;
 }
 
-/// Marks an event whose only care is the first use of inputs, so that its replay can go straight to the comparing.
+/// Marks an event whose only care is the first use of inputs (of an in-place call: and the write), so that its replay can go
+/// straight to the comparing.
 void Context::note_guard_only(Event* e, const OpCall& c) {
   EventInfo& info = *e->info;
-  if (info.guards.empty() || info.view || info.inplace || info.dynamic || info.close_after || c.n_scalars > 0 ||
-      !c.ints.empty() || (op_info(c.op).checked && !SINTER_MUTANT(checked_first_use_is_plain)) || c.n_in > 3)
+  if ((info.guards.empty() || c.n_scalars > 0) && !info.inplace) return;
+  if (info.view || info.dynamic || info.close_after || !c.ints.empty() ||
+      (op_info(c.op).checked && !SINTER_MUTANT(checked_first_use_is_plain)) || c.n_in > 3)
     return;
   for (const InputGuard& g : info.guards) {
     if (g.free_dims != 0 || g.sizes.size() > SizeVec::kInline) {

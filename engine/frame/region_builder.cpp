@@ -109,7 +109,7 @@ const ProgramEntry* restore(Context& context, Leaf& leaf, ProgramEntry& entry, b
 
 }  // namespace
 
-const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vector<uint64_t>& live,
+const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vector<uint64_t>& live, const SavedResults* saves,
                                    std::vector<int64_t> sizes_key, bool fresh_leaf, bool& compiled_now) {
   Entry& entry = *leaf.end->info->entry;
   if (fresh_leaf) report_recompile(context, leaf, context.tries()->count_variant(entry));
@@ -121,11 +121,11 @@ const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vect
   ProgramEntry* evicted = nullptr;
   for (ProgramEntry* e = leaf.programs.load(std::memory_order_acquire); e != nullptr; e = e->next, ++others) {
     if (e->sizes_key != sizes_key || e->isa != isa()) continue;
-    bool covers = true;
-    for (size_t i = 0; i < live.size(); ++i) covers &= (live[i] & ~e->live[i]) == 0;
+    const bool covers = covers_live(*e, live, saves != nullptr ? &saves->only : nullptr);
     if (covers && e->usable()) return e;  // another thread compiled it while we waited
     if (covers && evicted == nullptr) evicted = e;
     for (size_t i = 0; i < live.size(); ++i) wanted[i] |= e->live[i];
+    for (int32_t root : e->kept) wanted[static_cast<size_t>(root) / 64] &= ~(1ull << (root % 64)) | live[static_cast<size_t>(root) / 64];
   }
   constexpr int kMostProgramsPerLeaf = 256;
   if (others >= kMostProgramsPerLeaf || !time_to_compile(leaf, entry, seen, leaf.dynamic && others > 0)) return nullptr;
@@ -134,6 +134,14 @@ const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vect
   auto made = std::make_unique<ProgramEntry>();
   made->isa = isa();
   made->sizes_key = std::move(sizes_key);
+  if (saves != nullptr) {
+    SavePlan plan = context.plan_saves(leaf, wanted, *saves);
+    made->deferred = std::move(plan.deferred);
+    made->kept = std::move(plan.kept);
+    made->recipe = std::move(plan.recipe);
+    for (size_t i = 0; i < made->deferred.size(); ++i) wanted[i] &= ~made->deferred[i];
+    for (int32_t root : made->kept) wanted[static_cast<size_t>(root) / 64] |= 1ull << (root % 64);
+  }
   made->live = std::move(wanted);
   for (size_t i = 0; i < leaf.roots.size(); ++i)
     if (made->live[i / 64] >> (i % 64) & 1) made->live_roots.push_back(static_cast<int32_t>(i));
@@ -147,6 +155,7 @@ const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vect
   context.count(context.counters.regions_compiled);
   if (entry.variants.load() > 1 && others == 0) context.count(context.counters.recompiles);
   compiled_now = true;
+  if (made->recipe) leaf.defers.store(true, std::memory_order_relaxed);
   made->next = leaf.programs.load(std::memory_order_relaxed);
   leaf.owned.push_back(std::move(made));
   ProgramEntry* result = leaf.owned.back().get();

@@ -49,13 +49,6 @@ inline uint64_t forgotten_key() {
   if (SINTER_MUTANT(match_without_default_dtype)) bits |= uint64_t{ambient::kDefaultDouble} << 32;
   return bits;
 }
-
-/// Equal strides, those of size-1 dimensions aside: no element is ever reached through them.
-bool strides_fit(IntArrayRef sizes, IntArrayRef a, IntArrayRef b) {
-  for (size_t d = 0; d < sizes.size(); ++d)
-    if (a[d] != b[d] && (sizes[d] != 1 || SINTER_MUTANT(guard_on_size_1_stride))) return false;
-  return true;
-}
 }  // namespace
 
 uint64_t Context::unusual_guard_head(TensorImpl* t) {
@@ -81,10 +74,12 @@ void BoundStorages::grow() {
 
 void Context::bind(TensorImpl* t, int32_t slot) {
   BoundStorages::Entry* same = bound_.find(t->storage);
-  bind_to(t, slot, same);
+  take_input(t, slot, same);
+  if (same == nullptr) bound_.insert(t->storage, slot);
 }
 
-inline void Context::bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* same) {
+/// All of binding but noting the storage. `same`: the earlier input over it.
+inline void Context::take_input(TensorImpl* t, int32_t slot, BoundStorages::Entry* same) {
   Storage* s = t->storage;
   const uint64_t h = t->head.load(std::memory_order_relaxed);
   if ((h & (head::kBound | head::kPooled)) != head::kBound) [[unlikely]] {
@@ -95,7 +90,6 @@ inline void Context::bind_to(TensorImpl* t, int32_t slot, BoundStorages::Entry* 
   bound_impls_.push_back(t);
   if ((same != nullptr || s->has(Storage::kBorrowed)) && !SINTER_MUTANT(aliases_not_noted)) [[unlikely]]
     note_aliases(t, slot, same);
-  if (same == nullptr) bound_.insert(s, slot);
   if (sums_ != nullptr) [[unlikely]]
     sums_->add(*t, slot);
   if (s->immediate_in_frame.load(std::memory_order_relaxed) == serial_ && !SINTER_MUTANT(exposed_memory_not_flushed)) [[unlikely]]
@@ -135,21 +129,26 @@ inline bool Context::bind_matched_inputs(const Event& e, TensorImpl* const* in, 
     TensorImpl* t = in[i];
     const int32_t s = e.in[i];
     if (t == nullptr || s < 0) {
-      if ((t != nullptr || s >= 0) && !SINTER_MUTANT(fast_undefined_not_compared)) return false;
-    } else if (g != end && g->operand == i) {
-      // A tensor over a storage that is bound already may be one of the inputs: the careful path decides.
-      if (!fast_guard_holds(*g, *t) || (!bindable(t) && !SINTER_MUTANT(fast_guard_takes_failed_values)) ||
-          (bound_.find(t->storage) != nullptr && !SINTER_MUTANT(fast_bound_storage_not_seen)))
+      if ((t != nullptr || s >= 0) && !SINTER_MUTANT(fast_undefined_not_compared)) {
+        if (!guards.empty()) bound_.forget_from(guards.front().slot);
         return false;
-      for (const FastGuard* f = guards.data(); f != g; ++f)
-        if (in[f->operand]->storage == t->storage && !SINTER_MUTANT(fast_same_operand_twice_not_seen)) return false;
+      }
+    } else if (g != end && g->operand == i) {
+      // A tensor over a storage that is bound already may be one of the inputs, or the same operand twice: the careful path
+      // decides.
+      if (!fast_guard_holds(*g, *t) || (!bindable(t) && !SINTER_MUTANT(fast_guard_takes_failed_values)) ||
+          (!bound_.try_insert(t->storage, s) && !SINTER_MUTANT(fast_bound_storage_not_seen))) {
+        bound_.forget_from(guards.front().slot);
+        return false;
+      }
       slots[s] = t;
       ++g;
     } else if (slots[s] != t && !SINTER_MUTANT(fast_operand_beside_inputs)) {
+      if (!guards.empty()) bound_.forget_from(guards.front().slot);
       return false;
     }
   }
-  for (g = guards.data(); g != end; ++g) bind_to(in[g->operand], g->slot, nullptr);  // none is there, see above
+  for (g = guards.data(); g != end; ++g) take_input(in[g->operand], g->slot, nullptr);
   return true;
 }
 
@@ -219,6 +218,7 @@ Tensor Context::call_inside(const OpCall& c) {
   }
   // Before anything is matched or recorded: it may throw, or copy the operand (an event of its own).
   if (is_inplace(c)) {
+    if (c.in[0] != nullptr) c.in[0]->storage->before_write();
     if (grad_mode() && !SINTER_MUTANT(frame_inplace_not_checked)) check_inplace(c);
     if (eager_until_break_ && !SINTER_MUTANT(replay_after_the_limit)) return run_hidden(c);  // the copy was a variant too many
     if (may_overlap(c)) infer(c, default_dtype());
@@ -284,7 +284,7 @@ bool Context::guard_holds(const InputGuard& g, TensorImpl* t, const OpCall& c, i
       if (t->sizes[d] != g.sizes[d] && !SINTER_MUTANT(guard_without_sizes)) return false;
     for (size_t d = 0; d < n; ++d)
       if (t->strides[d] != g.strides[d] && !SINTER_MUTANT(guard_without_strides)) {
-        if (!strides_fit(t->sizes, t->strides, g.strides)) return false;
+        if (!same_strides(t->sizes, t->strides, g.strides) || SINTER_MUTANT(guard_on_size_1_stride)) return false;
         if (!SINTER_MUTANT(views_of_recorded_strides)) strides_differ_ = true;
       }
   } else {
@@ -350,7 +350,10 @@ Tensor Context::commit(Event* e, const OpCall& c) {
   for (const InputGuard& g : info.guards) bind(c.in[g.operand], g.slot);
   for (int i = 0; i < c.n_scalars; ++i)
     if (!SINTER_MUTANT(scalars_not_updated) || recording_.size() > 0) scalars[info.first_scalar + i] = c.scalars[i];
-  if (info.inplace) return finish_call(e, c, commit_inplace(e, c));
+  if (info.inplace) {
+    commit_write(e, c.in[0]);
+    return finish_call(e, c, Tensor::share(c.in[0]));
+  }
   return finish_call(e, c, info.view ? hand_out_view(e, c.in[0]) : hand_out(e));
 }
 
@@ -362,7 +365,10 @@ Tensor Context::commit_inferred(Event* e, const OpCall& c) {
   for (const InputGuard& g : info.guards) bind(c.in[g.operand], g.slot);
   for (int i = 0; i < c.n_scalars; ++i) scalars[info.first_scalar + i] = c.scalars[i];
   if (info.free_ints != 0) free_ints_.insert(free_ints_.end(), c.ints.begin(), c.ints.end());
-  if (info.inplace) return finish_call(e, c, commit_inplace(e, c));
+  if (info.inplace) {
+    commit_write(e, c.in[0]);
+    return finish_call(e, c, Tensor::share(c.in[0]));
+  }
   Tensor result = hand_out(e);
   if (!info.dynamic) restrided_.push_back(e);
   TensorImpl* p = result.impl();
@@ -376,8 +382,7 @@ Tensor Context::commit_inferred(Event* e, const OpCall& c) {
   return finish_call(e, c, std::move(result));
 }
 
-Tensor Context::commit_inplace(Event* e, const OpCall& c) {
-  TensorImpl* self = c.in[0];
+void Context::commit_write(Event* e, TensorImpl* self) {
   Storage* s = self->storage;
   BoundStorages::Entry* b = bound_.find(s);
   if (b == nullptr && !SINTER_MUTANT(pooled_version_not_reset)) dirty_pooled_.push_back(s);
@@ -393,7 +398,40 @@ Tensor Context::commit_inplace(Event* e, const OpCall& c) {
   last = e;
   Event* n = e->next.load(std::memory_order_acquire);
   cursor = n != nullptr ? n : &kNoEvent;
-  return Tensor::share(self);
+}
+
+/// Whether an in-place call needs more than a replay's compares: autograd to look at it, eager's check of overlapping operands,
+/// another frame to be settled first.
+bool Context::write_needs_care(const OpCall& c) const {
+  const TensorImpl* self = c.in[0];
+  const FrameBase* pending = self->storage->pending_in.load(std::memory_order_acquire);
+  if (pending != nullptr && pending != this && !SINTER_MUTANT(fast_write_to_foreign_value)) return true;
+  if (self->storage->has(Storage::kSource)) return true;
+  if (grad_mode() && !SINTER_MUTANT(fast_write_unknown_to_autograd))
+    for (const TensorImpl* t : c.operands())
+      if (t != nullptr && t->has(kTracked)) return true;
+  return may_overlap(c) && !SINTER_MUTANT(fast_write_over_operand);
+}
+
+bool Context::replay_write(const OpCall& c) try {
+  const Inside inside(*this);
+  Event* e = cursor;
+  const uint64_t differ = e->key ^ event_key::of(c, ambient_bits());
+  if (differ != (event_key::kCareful | event_key::kGuardOnly) ||
+      (e->attr != c.attr && !SINTER_MUTANT(fast_write_without_attr)) || mode.changed() || c.in[0] == nullptr ||
+      write_needs_care(c))
+    return false;
+  reserve_scalars(e->info->n_scalars_after);
+  if (!bind_matched_inputs(*e, c.in, c.n_in)) return false;
+  for (int i = 0; i < c.n_scalars; ++i)
+    if (!SINTER_MUTANT(fast_write_keeps_scalars)) scalars[e->first_scalar + i] = c.scalars[i];
+  commit_write(e, c.in[0]);
+  if (close_after_call_ && !SINTER_MUTANT(fast_write_close_forgotten)) [[unlikely]]
+    close_now(c.loc);
+  return true;
+} catch (const std::bad_alloc&) {
+  undo_call();
+  throw_out_of_memory();
 }
 
 /// Inputs that share the written tensor's memory and do not require grad yet.

@@ -106,11 +106,16 @@ struct AliasRelation {
   friend bool operator==(const AliasRelation&, const AliasRelation&) = default;
 };
 
+struct Recipe;
+
 /// A program for one live set and instruction set (and, in a generalised region, one assignment of sizes).
 struct ProgramEntry {
   Isa isa = Isa::None;                           // the level it was compiled under: set_isa_cap may lower it later
   std::vector<int64_t> sizes_key;                // empty unless the region is generalised
-  std::vector<uint64_t> live;                    // bits over Leaf::roots
+  std::vector<uint64_t> live;                    // bits over Leaf::roots: what the program leaves
+  std::vector<uint64_t> deferred;                // likewise: saved for backward, to be computed again there; or empty
+  std::vector<int32_t> kept;                     // roots the program leaves only for that
+  std::shared_ptr<const Recipe> recipe;          // null: nothing is deferred
   std::vector<int32_t> live_roots;               // indices into Leaf::roots, ascending: the program's outputs
   ProgramSlot program;                           // empty: evicted, unless `interpreted`
   mutable std::atomic<bool> interpreted{false};  // the interpreter is its program
@@ -141,6 +146,7 @@ struct Leaf {
   Break reason = Break::frame_end;         // of the first close
   Loc reason_loc;
   std::atomic<double> compile_us{0};
+  std::atomic<bool> defers{false};  // some program has a recipe
   std::vector<std::unique_ptr<ProgramEntry>> owned;  // guarded by `compiling`
 };
 

@@ -1,6 +1,7 @@
 // Threads that meet a frame of another one: a value of theirs is pending there, or its recordings are to be forgotten.
 #include "../../runtime/allocator.h"
 #include "context.h"
+#include "deferred.h"
 #include "registry.h"
 
 namespace sinter {
@@ -10,8 +11,11 @@ constinit thread_local Context* Context::open_here = nullptr;
 void Context::settle(Storage& storage, Loc loc) {
   const FrameBase* pending = storage.pending_in.load(std::memory_order_acquire);
   if (pending == nullptr) return;
-  if (pending == current_frame) return current_context()->close(Break::value_read, loc);
-  visit(storage, loc);
+  if (!storage.has(Storage::kDeferred)) {
+    if (pending == current_frame) current_context()->close(Break::value_read, loc);
+    else visit(storage, loc);
+  }
+  if (storage.has(Storage::kDeferred)) Deferred::settle(storage);  // maybe since the region was closed
 }
 
 void Context::visit(Storage& storage, Loc loc) {

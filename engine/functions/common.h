@@ -36,6 +36,21 @@ inline int64_t wrap(Op op, const Tensor& self, int64_t dim) { return wrap(op, se
 uint32_t dims_mask(Op op, const Tensor& self, IntArrayRef dims);
 inline uint64_t dtype_bits(std::optional<ScalarType> t) { return static_cast<uint64_t>(t.value_or(ScalarType::Undefined)); }
 
-inline constexpr uint8_t kScalarRhsInplace = kScalarRhs | kInplace;
+/// An in-place call on one or two tensors, or with one number.
+inline void write(Op op, const Tensor& self, uint64_t attr, Loc loc, uint8_t flags = 0) {
+  TensorImpl* in[] = {self.impl()};
+  call_inplace({.op = op, .flags = static_cast<uint8_t>(flags | kInplace), .n_in = 1, .in = in, .attr = attr, .loc = loc});
+}
+inline void write(Op op, const Tensor& self, const Tensor& other, uint64_t attr, Loc loc) {
+  TensorImpl* in[] = {self.impl(), other.impl()};
+  call_inplace({.op = op, .flags = kInplace, .n_in = 2, .in = in, .attr = attr, .loc = loc});
+}
+inline void write(Op op, const Tensor& self, Scalar other, Loc loc, uint8_t flags) {
+  TensorImpl* in[] = {self.impl()};
+  OpCall c{.op = op, .flags = static_cast<uint8_t>(flags | kInplace), .n_scalars = 1, .n_in = 1, .in = in};
+  c.loc = loc;
+  c.scalars[0] = other;
+  call_inplace(c);
+}
 
 }  // namespace sinter

@@ -4,9 +4,9 @@
 namespace sinter {
 
 #define INPLACE(name)                         \
-  Tensor& Tensor::name##_(Loc loc) const {    \
-    call1(Op::name, *this, 0, loc, kInplace); \
-    return const_cast<Tensor&>(*this);        \
+  Tensor& Tensor::name##_(Loc loc) const { \
+    write(Op::name, *this, 0, loc);        \
+    return const_cast<Tensor&>(*this);     \
   }
 INPLACE(neg)
 INPLACE(abs)
@@ -26,11 +26,11 @@ INPLACE(relu)
 
 #define INPLACE_BINARY(name)                                    \
   Tensor& Tensor::name##_(const Tensor& other, Loc loc) const { \
-    call2(Op::name, *this, other, 0, loc, kInplace);            \
+    write(Op::name, *this, other, 0, loc);                      \
     return const_cast<Tensor&>(*this);                          \
   }                                                             \
   Tensor& Tensor::name##_(Scalar other, Loc loc) const {        \
-    call1s(Op::name, *this, other, 0, loc, kScalarRhsInplace);  \
+    write(Op::name, *this, other, loc, kScalarRhs);             \
     return const_cast<Tensor&>(*this);                          \
   }
 INPLACE_BINARY(add)
@@ -42,16 +42,12 @@ INPLACE_BINARY(remainder)
 #undef INPLACE_BINARY
 
 Tensor& Tensor::copy_(const Tensor& src, Loc loc) const {
-  if (!is_same(src)) call2(Op::copy_, *this, src, 0, loc, kInplace);
+  if (!is_same(src)) write(Op::copy_, *this, src, 0, loc);
   return const_cast<Tensor&>(*this);
 }
 
 Tensor& Tensor::fill_(Scalar value, Loc loc) const {
-  TensorImpl* in[] = {get()};
-  OpCall c{.op = Op::fill_};
-  c.flags = kInplace, c.n_scalars = 1, c.n_in = 1, c.in = in, c.loc = loc;
-  c.scalars[0] = value;
-  call(c);
+  write(Op::fill_, *this, value, loc, 0);
   return const_cast<Tensor&>(*this);
 }
 

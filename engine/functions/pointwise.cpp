@@ -6,12 +6,19 @@ namespace sinter {
 
 namespace {
 
+/// The result; none for in-place calls, whose handles nobody wants.
+Tensor result_of(const OpCall& c) {
+  if (!is_inplace(c)) return call(c);
+  call_inplace(c);
+  return {};
+}
+
 Tensor call_alpha(Op op, const Tensor& self, const Tensor& other, Scalar alpha, Loc loc, uint8_t flags = 0) {
   TensorImpl* in[] = {self.impl(), other.impl()};
   OpCall c{.op = op};
   c.flags = static_cast<uint8_t>(kHasAlpha | flags), c.n_scalars = 1, c.n_in = 2, c.in = in, c.loc = loc;
   c.scalars[0] = alpha;
-  return call(c);
+  return result_of(c);
 }
 
 Tensor call_alpha(Op op, const Tensor& self, Scalar other, Scalar alpha, Loc loc, uint8_t flags = 0) {
@@ -19,7 +26,7 @@ Tensor call_alpha(Op op, const Tensor& self, Scalar other, Scalar alpha, Loc loc
   OpCall c{.op = op};
   c.flags = static_cast<uint8_t>(kScalarRhs | kHasAlpha | flags), c.n_scalars = 2, c.n_in = 1, c.in = in, c.loc = loc;
   c.scalars[0] = other, c.scalars[1] = alpha;
-  return call(c);
+  return result_of(c);
 }
 
 Tensor call_clamp(const Tensor& self, std::optional<Scalar> min, std::optional<Scalar> max, Loc loc, uint8_t flags) {
@@ -30,7 +37,7 @@ Tensor call_clamp(const Tensor& self, std::optional<Scalar> min, std::optional<S
   c.attr = (min ? 1 : 0) | (max ? 2 : 0);
   if (min) c.scalars[c.n_scalars++] = *min;
   if (max) c.scalars[c.n_scalars++] = *max;
-  return call(c);
+  return result_of(c);
 }
 
 Tensor call_addc(Op op, const Tensor& self, const Tensor& a, const Tensor& b, Scalar value, Loc loc, uint8_t flags) {
@@ -38,7 +45,7 @@ Tensor call_addc(Op op, const Tensor& self, const Tensor& a, const Tensor& b, Sc
   OpCall c{.op = op};
   c.flags = flags, c.n_scalars = 1, c.n_in = 3, c.in = in, c.loc = loc;
   c.scalars[0] = value;
-  return call(c);
+  return result_of(c);
 }
 
 Op division(std::optional<std::string_view> mode, const Tensor& self) {
@@ -110,13 +117,13 @@ Tensor pow(const Tensor& self, Scalar exponent, Loc loc) {
 }
 Tensor pow(Scalar self, const Tensor& exponent, Loc loc) { return call1s(Op::pow, exponent, self, 0, loc, kScalarLhs); }
 Tensor& Tensor::pow_(const Tensor& exponent, Loc loc) const {
-  call2(Op::pow, *this, exponent, 0, loc, kInplace);
+  write(Op::pow, *this, exponent, 0, loc);
   return const_cast<Tensor&>(*this);
 }
 Tensor& Tensor::pow_(Scalar exponent, Loc loc) const {
   const bool changes_type = is_integral(dtype()) && (exponent.is_floating_point() || dtype() == kBool);
-  if (changes_type) call1s(Op::pow, *this, exponent, 0, loc, kScalarRhsInplace);  // refused, with the types in the text
-  else call1(Op::pow, *this, exponent_bits(exponent), loc, kAttrExponent | kInplace);
+  if (changes_type) write(Op::pow, *this, exponent, loc, kScalarRhs);  // refused, with the types in the text
+  else write(Op::pow, *this, exponent_bits(exponent), loc, kAttrExponent);
   return const_cast<Tensor&>(*this);
 }
 Tensor square(const Tensor& self, Loc loc) { return pow(self, 2, loc); }

@@ -36,9 +36,7 @@ bool same_geometry(const TensorMeta& a, const TensorMeta& b) {
   if (a.dtype != b.dtype || !(a.sizes == b.sizes)) return false;
   if (numel_of(a.sizes) == 0) return true;
   if (a.offset != b.offset && !SINTER_MUTANT(geometry_without_offset)) return false;
-  for (size_t d = 0; d < a.sizes.size(); ++d)
-    if (a.sizes[d] != 1 && a.strides[d] != b.strides[d] && !SINTER_MUTANT(geometry_without_strides)) return false;
-  return true;
+  return same_strides(a.sizes, a.strides, b.strides) || SINTER_MUTANT(geometry_without_strides);
 }
 
 SizeVec expanded_strides(const TensorMeta& meta, IntArrayRef sizes) {

@@ -75,13 +75,6 @@ int compare_dims(IntArrayRef sizes, std::span<TensorImpl* const> operands, int d
   return 0;
 }
 
-/// Equal but for dimensions of size 1.
-bool same_strides(IntArrayRef sizes, IntArrayRef a, IntArrayRef b) {
-  for (size_t d = 0; d < sizes.size(); ++d)
-    if (a[d] != b[d] && sizes[d] != 1) return false;
-  return true;
-}
-
 /// The stride of a dimension of size 1 reaches no element and is no guard, so results do not take it over from their operands (as
 /// PyTorch does from dense ones): they have what such a dimension has in memory of their order, behind its inner neighbour.
 SizeVec settled(IntArrayRef sizes, SizeVec strides) {
