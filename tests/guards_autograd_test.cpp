@@ -253,6 +253,30 @@ TEST_CASE("G42 hooks of a result inside the function") {
        }});
 }
 
+TEST_CASE("G43 anomaly mode") {
+  static int way = 0;
+  const auto state = [](bool on, bool check_nan, bool makes_nan) {
+    return State{ARGS(m({m.n, 3}), m({3})), [=] {
+                   autograd::AnomalyMode::set_enabled(on, check_nan);
+                   way = makes_nan;
+                 }};
+  };
+  const auto f = [](Tensors& v) {
+    const Tensor y = v[0] * v[1];
+    return way == 1 ? (y * 0).sqrt() : y.exp();
+  };
+  for (const bool nan : {false, true})
+    check_pairs({.f = f, .states = {state(false, true, nan), state(true, true, nan), state(true, false, nan)}});
+  const auto inside = [](Tensors& v) {
+    const Tensor y = v[0] * v[1];
+    const autograd::DetectAnomalyGuard guard(way == 1);
+    if (way == 0) autograd::AnomalyMode::set_enabled(false);
+    if (v[0].requires_grad()) (y * 0).sqrt().sum().backward();
+    return tensors(y.detach().exp(), y);
+  };
+  check_pairs({.f = inside, .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2}), .no_inference = kBackward});
+}
+
 TEST_CASE("G46 a region computed again in backward, by hand: its random numbers are the first ones") {
   static bool again = false;
   const auto f = [](Tensors& v) {

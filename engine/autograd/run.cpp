@@ -4,6 +4,7 @@
 #include "../ambient.h"
 #include "../derivatives/calculator.h"
 #include "../frame/frame.h"
+#include "anomaly.h"
 
 namespace sinter::autograd {
 
@@ -128,12 +129,32 @@ void Run::run_node(uint32_t index) {
   if (!options_.retain_graph && !SINTER_MUTANT(graph_not_freed)) node.release_saved();
 }
 
+/// In anomaly mode. Gradients are brought to their final shape first: summing may be what makes a NaN.
+void Run::differentiate_watched(Node& node, const Tensor& grad, Tensor* out) {
+  const auto is_wanted = [&](uint32_t i) {
+    return node.edge(i) && out[i].defined() && tasks_[known_task(node.edge(i).key())].wanted;
+  };
+  try {
+    run_derivative(node, grad, out);
+    bool fresh = false;
+    for (uint32_t i = 0; i < node.n_in; ++i)
+      if (is_wanted(i)) out[i] = conform(std::move(out[i]), node.edge(i).sizes(), node.edge(i).dtype(), fresh, options_.loc);
+  } catch (...) { rethrow_with_forward_call(node); }
+  if (!AnomalyMode::should_check_nan()) return;
+  for (uint32_t i = 0; i < node.n_in; ++i)
+    if (is_wanted(i)) check_nan(node, i, out[i]);
+}
+
 void Run::differentiate(Node& node, const Tensor& grad, bool fresh) {
   constexpr uint32_t kFew = Node::kInlineEdges;
   Tensor few[kFew];
   std::vector<Tensor> many(node.n_in > kFew ? node.n_in : 0);
   Tensor* out = node.n_in > kFew ? many.data() : few;
-  if (grad.defined()) run_derivative(node, grad, out);
+  if (AnomalyMode::is_enabled()) [[unlikely]] {
+    if (grad.defined()) differentiate_watched(node, grad, out);
+  } else if (grad.defined()) {
+    run_derivative(node, grad, out);
+  }
   bool fresh_out[kFew] = {};
   for (uint32_t i = 0; i < node.n_in && i < kFew; ++i) {
     if (!out[i].defined()) continue;

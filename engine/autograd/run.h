@@ -60,6 +60,7 @@ class Run {
   void drain();
   void run_node(uint32_t index);
   void differentiate(Node& node, const Tensor& grad, bool fresh);
+  void differentiate_watched(Node& node, const Tensor& grad, Tensor* out);
   void deliver(const Edge& edge, Tensor grad, bool fresh);
   void finish_leaf(Task& task);
   void reset();
