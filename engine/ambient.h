@@ -7,9 +7,9 @@ namespace sinter {
 
 namespace ambient {
 inline constexpr uint32_t kGradMode = 1, kInferenceMode = 2, kDefaultDouble = 4, kDeterministic = 8;
-inline constexpr uint32_t kAnomalyMode = 16, kNoNanCheck = 32;
+inline constexpr uint32_t kAnomalyMode = 16, kNoNanCheck = 32, kSavedTensorHooks = 64;
 /// Under these, operators run eager in frames too: something looks at what each of them does.
-inline constexpr uint32_t kEager = kAnomalyMode;
+inline constexpr uint32_t kEager = kAnomalyMode | kSavedTensorHooks;
 inline constexpr int kOptionsShift = 8;  // 8 bits of compile() options (fullgraph, ...)
 inline constexpr int kMxcsrShift = 16;   // 16 bits in the key of an event: see engine/frame/cpu_mode.h
 /// Grad mode is on by default, as in PyTorch.

@@ -1,4 +1,7 @@
 // Guard rows G33-G46: gradients, modes, hooks.
+#include <any>
+#include <memory>
+#include <optional>
 #include "guard_rows.h"
 
 using namespace sinter;
@@ -275,6 +278,37 @@ TEST_CASE("G43 anomaly mode") {
     return tensors(y.detach().exp(), y);
   };
   check_pairs({.f = inside, .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2}), .no_inference = kBackward});
+}
+
+TEST_CASE("G43 saved-tensor hooks") {
+  static int way = 0;
+  static int packed = 0;
+  static const auto factor = [](double by) { return [by](const std::any& t) { return std::any_cast<const Tensor&>(t) * by; }; };
+  static const auto keep = [](const Tensor& t) -> std::any { return ++packed, t.clone(); };
+  static const auto observe = [] { return std::to_string(std::exchange(packed, 0)); };
+  // Around the call: none, a pair of hooks, another pair, two pairs of which the inner counts.
+  static std::vector<std::unique_ptr<autograd::SavedTensorHooksGuard>> guards;
+  const auto around = [](std::vector<double> factors) {
+    return State{ARGS(m({m.n, 3}), m({3})), [factors] {
+                   while (!guards.empty()) guards.pop_back();
+                   for (double by : factors)
+                     guards.push_back(std::make_unique<autograd::SavedTensorHooksGuard>(keep, factor(by)));
+                 }};
+  };
+  check_pairs(
+      {.f = GIVES((v[0] * v[1]).exp()), .states = {around({}), around({1}), around({2}), around({3, 2})}, .observe = observe});
+  // Inside: around a part of the function, that of the backward too.
+  const auto inside = [](Tensors& v) {
+    Tensor y = v[0] * v[1];
+    {
+      std::optional<autograd::SavedTensorHooksGuard> guard;
+      if (way > 0) guard.emplace(keep, factor(way));
+      y = y.exp() * v[0];
+      if (way == 3 && y.requires_grad()) y.sum().backward({}, true);
+    }
+    return tensors(y.sin());
+  };
+  check_pairs({.f = inside, .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2, 3}), .observe = observe});
 }
 
 TEST_CASE("G46 a region computed again in backward, by hand: its random numbers are the first ones") {

@@ -4,6 +4,7 @@
 #include "../../runtime/mutants.h"
 #include "../ambient.h"
 #include "../derivatives/derivative.h"
+#include "packed.h"
 #include "run.h"
 
 namespace sinter::autograd {
@@ -102,6 +103,10 @@ void run_derivative(Node& node, const Tensor& grad, Tensor* out) {
   const derivatives::Row& row = derivatives::row(node.op);
   if (row.run == nullptr) raise<AutogradError>("derivative for {} is not implemented", op_info(node.op).name);
   derivatives::Derivation d(node, grad, out);
+  if (node.extra == nullptr || !node.extra->packed) [[likely]]
+    return row.run(d);
+  Unpacking unpacking(node);
+  d.unpacking = &unpacking;
   row.run(d);
 }
 

@@ -171,6 +171,28 @@ void set_grad_fn(TensorImpl* t, NodeRef node) {
   else t->set(kFlags, true);
 }
 
+Tensor joined_to(const Edge& edge, const Tensor& t, Loc loc) {
+  constexpr uint64_t kJoined = 1;  // detach() has attribute 0
+  Tensor joined = call1(Op::detach, t, kJoined, loc);
+  if (!edge.is_leaf()) {
+    set_grad_fn(joined.impl(), NodeRef::share(edge.node()));
+    return joined;
+  }
+  NodeRef n = NodeRef::adopt(make_node());
+  n->op = Op::alias;
+  n->flags = n->n_scalars = 0;
+  n->attr = 0;
+  n->ints.assign({});
+  n->loc = loc;
+  n->n_in = 1;
+  n->dtype = t.dtype();
+  n->sizes.assign(t.sizes());
+  n->seq = next_seq(0);
+  n->edges[0] = edge;
+  set_grad_fn(joined.impl(), std::move(n));
+  return joined;
+}
+
 void rebase_view(TensorImpl* view, NodeRef call) {
   TensorImpl* root = root_of(view);
   NodeRef n = NodeRef::adopt(make_node());

@@ -88,6 +88,7 @@ void Node::release_saved() noexcept {
   for (Saved& s : saved) drop(s);
   drop(saved_result);
   freed = true;
+  if (extra != nullptr) extra->packed.reset();
   if (is_copy_slices()) extra->inner->release_saved();
 }
 

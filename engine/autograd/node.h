@@ -19,10 +19,16 @@ inline constexpr uint64_t kTracked = head::kRequiresGrad | head::kAutograd;
 /// @throws AutogradError for a leaf that requires grad, or a view of one.
 void check_inplace(const OpCall& call);
 
+namespace autograd {
+struct Node;
+struct PackedTensors;
+}  // namespace autograd
+
 /// Called by dispatch after a differentiable call (row flag D) and after its bump_version, grad mode being on, when an
 /// operand has a bit of kTracked, and for every view operator. Makes `result` a part of the graph if an operand
-/// requires grad; remembers of which tensor a view is a view. Cheap: this is on the replay path.
-void record_node(const OpCall& call, Tensor& result);
+/// requires grad; remembers of which tensor a view is a view. Cheap: this is on the replay path. Returns the node of a call that
+/// is no view, which lives as long as the result does; null when there is none.
+autograd::Node* record_node(const OpCall& call, Tensor& result);
 
 namespace autograd {
 
@@ -31,8 +37,6 @@ struct HookEntry {
   unsigned id;
   TensorHook run;
 };
-
-struct Node;
 
 /// Counts; `release_node` never recurses, so that dropping a chain of any length needs little stack.
 void release_node(Node* n) noexcept;
@@ -110,6 +114,7 @@ struct NodeExtra {
   // call.
   std::vector<NodeRef> path;
   NodeRef inner;
+  std::shared_ptr<PackedTensors> packed;  // in place of what is missing in `saved`: packed.h
 };
 
 /// One differentiable call: everything its derivative needs. Lives in a free list of its thread.

@@ -174,11 +174,11 @@ void check_inplace(const OpCall& call) {
   }
 }
 
-void record_node(const OpCall& call, Tensor& result) {
-  if (is_view(call.op)) return record_view(call, result);
-  if (!is_floating(result.impl()->dtype())) return;
+Node* record_node(const OpCall& call, Tensor& result) {
+  if (is_view(call.op)) return record_view(call, result), nullptr;
+  if (!is_floating(result.impl()->dtype())) return nullptr;
   const uint32_t needs = wanted(call);
-  if (needs == 0) return;
+  if (needs == 0) return nullptr;
   const bool inplace = is_inplace(call);
   NodeRef owner = begin_node(call, result.impl());
   Node* n = owner.get();
@@ -194,8 +194,9 @@ void record_node(const OpCall& call, Tensor& result) {
   if (call.op == Op::cat) note_cat_sizes(n, call);
   const AutogradMeta* m = inplace ? meta_of(result.impl()) : nullptr;
   if (m != nullptr && m->is_view() && !SINTER_MUTANT(view_write_unknown_to_base))
-    return autograd::rebase_view(result.impl(), std::move(owner));
-  autograd::set_grad_fn(result.impl(), std::move(owner));
+    autograd::rebase_view(result.impl(), std::move(owner));
+  else autograd::set_grad_fn(result.impl(), std::move(owner));
+  return n;
 }
 
 }  // namespace sinter

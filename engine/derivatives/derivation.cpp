@@ -2,6 +2,7 @@
 #include "../../runtime/mutants.h"
 #include "../ambient.h"
 #include "../autograd/meta.h"
+#include "../autograd/packed.h"
 #include "derivative.h"
 
 namespace sinter::derivatives {
@@ -33,6 +34,7 @@ void check_version(const autograd::Saved& s, const autograd::Node* maker) {
 
 Tensor Derivation::in(size_t i) const {
   if (node.freed && !SINTER_MUTANT(freed_graph_is_walked)) freed_error(node);
+  if (unpacking != nullptr && unpacking->has(i)) return unpacking->operand(i);
   const autograd::Saved& s = node.saved[i];
   if (s.impl == nullptr) return {};
   const autograd::AutogradMeta* m = autograd::meta_of(s.impl);
@@ -42,13 +44,12 @@ Tensor Derivation::in(size_t i) const {
 
 Tensor Derivation::result() const {
   if (node.freed) freed_error(node);
+  if (unpacking != nullptr && unpacking->has(autograd::PackedTensors::kResult)) return unpacking->result();
   check_version(node.saved_result, &node);
   Tensor shadow = Tensor::share(node.saved_result.impl);
   if (!grad_mode()) return shadow;
   // To be differentiated again, the result must know that this node made it.
-  Tensor tracked = unary(Op::detach, shadow);
-  autograd::set_grad_fn(tracked.impl(), autograd::NodeRef::share(&node));
-  return tracked;
+  return autograd::joined_to(autograd::Edge::to_node(&node), shadow, loc);
 }
 
 }  // namespace sinter::derivatives

@@ -264,14 +264,14 @@ void Context::refuse_break(Break reason, Loc loc) const {
                          loc.line, break_info(reason).text, hint_sentence(reason));
 }
 
-Tensor Context::run_outside(const OpCall& c, Break reason) {
+Tensor Context::run_outside(const OpCall& c, Break reason, autograd::Node** made) {
   close(reason, c.loc);
   // Where no region was open, this is the only trace of the break; said once for a row of such operators.
   if (std::vector<CloseRecord>* records = current_listener(); records && (records->empty() || records->back().reason != reason))
     records->push_back({reason, interned(c.loc), CloseRecord::kNoRegion, 0, true, false, {}, {}});
   if (refuses_breaks()) refuse_break(reason, c.loc);
   const HiddenFrame hidden;
-  return eager_call(c);
+  return eager_call(c, made);
 }
 
 /// By the owner, or by a visitor while the owner is outside.

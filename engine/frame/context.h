@@ -17,6 +17,9 @@ namespace sinter {
 
 class RegionRunner;
 class InputSums;
+namespace autograd {
+struct Node;
+}
 
 /// Tag of a thread: pooled tensors carry it, so that their thread may drop them without a locked instruction.
 struct TensorPool {};
@@ -120,8 +123,9 @@ class Context final : public FrameBase {
   /// Whether views of the open region may have other strides and offsets than the recorded ones.
   bool strides_differ() const { return strides_differ_; }
   void close_now(Loc loc);
-  /// An operator that no region may have: ends the open one, says why, and runs eager. @throws GraphBreakError under fullgraph.
-  Tensor run_outside(const OpCall& c, Break reason);
+  /// An operator that no region may have: ends the open one, says why, and runs eager (eager_call). @throws GraphBreakError under
+  /// fullgraph.
+  Tensor run_outside(const OpCall& c, Break reason, autograd::Node** made);
   int32_t scalar_capacity() const { return scalar_capacity_; }
   /// Any call: careful replay, else recording.
   Tensor call(const OpCall& c);
