@@ -2,6 +2,7 @@
 #include <any>
 #include <memory>
 #include <optional>
+#include "engine/autograd/function.h"
 #include "guard_rows.h"
 
 using namespace sinter;
@@ -309,6 +310,59 @@ TEST_CASE("G43 saved-tensor hooks") {
     return tensors(y.sin());
   };
   check_pairs({.f = inside, .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2, 3}), .observe = observe});
+}
+
+namespace {
+/// A function whose forward and backward are chosen between calls.
+struct Chosen : autograd::Function<Chosen> {
+  static inline int forward_way = 0, backward_way = 0;
+  static autograd::variable_list forward(autograd::AutogradContext* ctx, const Tensor& a, const Tensor& b) {
+    const Tensor y = forward_way == 0 ? a * b : a + b.exp();
+    ctx->save_for_backward({a, y});
+    if (forward_way == 2) ctx->mark_non_differentiable({y});
+    return {y, y.sin()};
+  }
+  static autograd::variable_list backward(autograd::AutogradContext* ctx, autograd::variable_list g) {
+    const auto s = ctx->get_saved_variables();
+    if (backward_way == 0) return {g[0] * s[1], (g[0] * s[0] + g[1]).sum(0)};
+    if (backward_way == 1) return {(g[0] + g[1]) * s[0] * 0.5, (g[1] * s[1]).sum(0)};
+    if (backward_way == 2) return {Tensor(), g[0].sum(0)};
+    return {g[0]};  // an error
+  }
+};
+struct Other : autograd::Function<Other> {
+  static Tensor forward(autograd::AutogradContext*, const Tensor& a, const Tensor& b) { return a * b; }
+  static autograd::variable_list backward(autograd::AutogradContext*, const autograd::variable_list& g) {
+    return {g[0] * 2, g[0].sum(0) * 3};
+  }
+};
+}  // namespace
+
+TEST_CASE("G44 a custom function is replaced") {
+  static int way = 0;
+  const auto by_another = [](Tensors& v) {
+    if (way == 0) return v[0] * v[1];
+    if (way == 1) return Other::apply(v[0], v[1]);
+    return Chosen::apply(v[0], v[1])[0];
+  };
+  check_row({.f = by_another, .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2})});
+  const auto set = [](int forward, int backward) {
+    return State{ARGS(m({m.n, 3}), m({3})), [=] { Chosen::forward_way = forward, Chosen::backward_way = backward; }};
+  };
+  const auto both = [](Tensors& v) {
+    const auto y = Chosen::apply(v[0] * 2, v[1]);
+    return tensors(y[0], y[1] * v[1]);
+  };
+  check_pairs({.f = both, .states = {set(0, 0), set(1, 0), set(2, 0), set(0, 1), set(0, 2), set(0, 3), set(2, 1)}});
+  const auto with_backward = [](Tensors& v) {
+    const auto y = Chosen::apply(v[0] * 2, v[1]);
+    (y[0] * y[1]).sum().backward();
+    return tensors(y[0].detach(), y[1].detach());
+  };
+  check_pairs({.f = with_backward,
+               .states = {set(0, 0), set(1, 0), set(2, 0), set(0, 1), set(0, 2), set(0, 3)},
+               .no_inference = kBackward});
+  Chosen::forward_way = Chosen::backward_way = 0;
 }
 
 TEST_CASE("G46 a region computed again in backward, by hand: its random numbers are the first ones") {

@@ -9,6 +9,7 @@ namespace sinter::autograd {
 namespace {
 
 std::string forward_call(const Node& node) {
+  if (node.is_custom_call()) return fmt::format("The forward call was {}.", node.name());  // a template: its caller has no line
   const Node& call = node.is_copy_slices() ? *node.extra->inner.get() : node;
   std::string op = op_info(call.op).name;
   if (call.flags & kInplace && op.back() != '_') op += '_';

@@ -178,15 +178,9 @@ Tensor joined_to(const Edge& edge, const Tensor& t, Loc loc) {
     set_grad_fn(joined.impl(), NodeRef::share(edge.node()));
     return joined;
   }
-  NodeRef n = NodeRef::adopt(make_node());
-  n->op = Op::alias;
-  n->flags = n->n_scalars = 0;
-  n->attr = 0;
-  n->ints.assign({});
+  NodeRef n = make_plain_node(t.sizes(), t.dtype());
   n->loc = loc;
   n->n_in = 1;
-  n->dtype = t.dtype();
-  n->sizes.assign(t.sizes());
   n->seq = next_seq(0);
   n->edges[0] = edge;
   set_grad_fn(joined.impl(), std::move(n));

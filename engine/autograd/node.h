@@ -22,6 +22,7 @@ void check_inplace(const OpCall& call);
 namespace autograd {
 struct Node;
 struct PackedTensors;
+struct CustomCall;
 }  // namespace autograd
 
 /// Called by dispatch after a differentiable call (row flag D) and after its bump_version, grad mode being on, when an
@@ -115,6 +116,10 @@ struct NodeExtra {
   std::vector<NodeRef> path;
   NodeRef inner;
   std::shared_ptr<PackedTensors> packed;  // in place of what is missing in `saved`: packed.h
+  // Custom functions: see custom_call.h.
+  std::shared_ptr<CustomCall> custom;  // of a call
+  int32_t output = -1;                 // of one of its outputs: which
+  bool shares_memory = false;          // of an output: with an input or another output
 };
 
 /// One differentiable call: everything its derivative needs. Lives in a free list of its thread.
@@ -145,18 +150,22 @@ struct Node {
   const Edge& edge(size_t i) const { return n_in <= kInlineEdges ? edges[i] : extra->edges[i]; }
   Edge& edge(size_t i) { return n_in <= kInlineEdges ? edges[i] : extra->edges[i]; }
   bool is_copy_slices() const { return extra != nullptr && extra->inner; }
+  bool is_custom_call() const { return extra != nullptr && extra->custom; }
+  bool is_custom_output() const { return extra != nullptr && extra->output >= 0; }
   NodeExtra& need_extra() {
     if (extra == nullptr) extra = new NodeExtra;
     return *extra;
   }
   /// Drops the saved tensors (after a backward that does not retain the graph).
   void release_saved() noexcept;
-  /// "Relu"
+  /// "Relu", or the name of a custom function's type
   std::string name() const;
 };
 
 /// A fresh node with one reference and nothing set but refs.
 Node* make_node();
+/// A node of no operator, for a tensor of this shape and type; its edges and sequence number are still to be set.
+NodeRef make_plain_node(IntArrayRef sizes, ScalarType dtype);
 /// The next sequence number of this thread; larger than `above`.
 uint64_t next_seq(uint64_t above);
 

@@ -159,6 +159,16 @@ void check_inplace(const OpCall& call) {
     for (TensorImpl* t = self;; t = meta_of(t)->parent.impl()) {
       const AutogradMeta* m = meta_of(t);
       if (m == nullptr) break;
+      if (m->grad_fn && m->grad_fn->is_custom_output() && m->grad_fn->extra->shares_memory)
+        raise<AutogradError>(
+            "Output {} of {} is a view and is being modified inplace. This view was created inside a custom Function (or because "
+            "an "
+            "input was returned as-is) and the autograd logic to handle view+inplace would override the custom backward "
+            "associated "
+            "with the custom Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by cloning "
+            "the "
+            "output of the custom Function.",
+            m->grad_fn->extra->output, m->grad_fn->name());
       if (t->has(head::kRequiresGrad) && !m->grad_fn && !(m->is_view() && autograd::requires_grad(m->parent.impl())) &&
           !SINTER_MUTANT(leaf_written_in_place))
         raise<AutogradError>("{}: a {}leaf Variable that requires grad is being used in an in-place operation.", describe(call),
