@@ -1,4 +1,6 @@
 // Anomaly mode: what it throws and says, in eager code, in a compiled step, and for a backward outside of a compiled forward.
+#include <cmath>
+#include <limits>
 #include "runtime/log.h"
 #include "support.h"
 
@@ -136,8 +138,12 @@ TEST_CASE("switched on inside a compiled function: the region ends there, with a
   auto strict = compile(step, {.fullgraph = true});
   REQUIRE_THROWS_AS(strict(zeros_leaf()), GraphBreakError);
 
-  auto always = compile([](const Tensor& x) { return x + 1; });
+  const auto plain = [](const Tensor& x) { return x + 1; };
+  auto always = compile(plain);
+  auto strict_too = compile(plain, {.fullgraph = true});
+  REQUIRE_NOTHROW(strict_too(ones({2})));
   const DetectAnomalyGuard guard;
+  REQUIRE_THROWS_AS(strict_too(ones({2})), GraphBreakError);  // no region was open, but there is to be one
   const Explanation e = explain(always)(ones({2}));
   CHECK(e.graph_count == 0);
   REQUIRE(e.graph_break_count == 1);
@@ -170,8 +176,10 @@ TEST_CASE("where no NaN is, and where none is looked for") {
   REQUIRE(std::isnan(x.grad()[0].item<float>()));
   // A NaN where no gradient is wanted is no error either.
   AnomalyMode::set_enabled(true);
-  const Tensor w = ones({3}).requires_grad_(), z = zeros_leaf();
-  REQUIRE(error_of([&] { (void)autograd::grad({(scaled_root(z) * w).sum()}, {w}); }).empty());
+  const Tensor u = ones({3}).requires_grad_(), w = full({3}, std::numeric_limits<float>::infinity()).requires_grad_();
+  const auto gradient = [&](const Tensor& of) { (void)autograd::grad({((u * w) * 0.0).sum()}, {of}); };
+  REQUIRE(error_of([&] { gradient(w); }).empty());
+  REQUIRE(error_of([&] { gradient(u); }).find("'Mul' returned nan values in its 0th output") != std::string::npos);
 }
 
 TEST_CASE("a gradient that becomes NaN when it is summed to the operand's shape") {
