@@ -51,10 +51,7 @@ variable_list AutogradContext::get_saved_variables() const {
   const std::shared_ptr<SavedVariables> saved = saved_;  // a hook may run a backward pass that frees the graph
   if (!saved) return list;
   for (const SavedVariables::One& one : saved->all) {
-    if (one.value.defined()) {
-      const AutogradMeta* m = meta_of(one.value.impl());
-      check_version({one.value.impl(), one.version}, one.output >= 0 ? node_ : m != nullptr ? m->grad_fn.get() : nullptr);
-    }
+    if (one.value.defined()) check_version({one.value.impl(), one.version}, one.output >= 0 ? node_ : nullptr);
     Edge edge = one.edge;
     if (one.output >= 0 && grad_mode())  // a new node: the call does not own those of its outputs
       edge = Edge::to_node(make_output_node(const_cast<Node*>(node_), static_cast<size_t>(one.output)).get());

@@ -1,6 +1,6 @@
 #include "packed.h"
 #include "../dispatch.h"
-#include "meta.h"
+#include "saved.h"
 
 namespace sinter::autograd {
 
@@ -30,7 +30,7 @@ Tensor unpack(const Packed& packed, const Edge& edge, Loc loc) {
 void pack_saved(Node& node) {
   const auto pack_one = [&](Saved& s, size_t i) {
     // Of a value that the call itself overwrote only the version is left, for the error in backward.
-    if (s.impl == nullptr || s.impl->storage->version.load(std::memory_order_relaxed) != s.version) return;
+    if (s.impl == nullptr || !is_unchanged(s)) return;
     Packed packed = pack(Tensor::share(s.impl), node.loc);
     NodeExtra& extra = node.need_extra();
     if (!extra.packed) extra.packed = std::make_shared<PackedTensors>();

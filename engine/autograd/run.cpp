@@ -122,11 +122,11 @@ void Run::run_node(uint32_t index) {
   const bool keep = task.target && !options_.accumulate;
   Tensor grad = keep ? task.grad : std::move(task.grad);
   bool fresh = task.fresh && !keep;
-  if (node.extra != nullptr && grad.defined()) {
-    if (!node.extra->hooks.empty()) grad = run_hooks(node.extra->hooks, std::move(grad)), fresh = false;
-    if (node.extra->retained) *node.extra->retained = grad, fresh = false;
+  if (node.extra != nullptr) [[unlikely]] {
+    if (!node.extra->hooks.empty() && grad.defined()) grad = run_hooks(node.extra->hooks, std::move(grad)), fresh = false;
+    if (node.extra->retained && grad.defined()) *node.extra->retained = grad, fresh = false;
+    if (node.is_custom_output()) return gather(node, std::move(grad));
   }
-  if (node.is_custom_output()) return gather(node, std::move(grad));
   differentiate(node, grad, fresh);
   if (!options_.retain_graph && !SINTER_MUTANT(graph_not_freed)) node.release_saved();
 }
@@ -144,8 +144,8 @@ void Run::gather(const Node& output, Tensor grad) {
   deliver(call, {}, false);
 }
 
-void Run::derive(Node& node, const Tensor& grad, Tensor* out) {
-  if (grad.defined()) return run_derivative(node, grad, out);
+/// A call of a custom function has no gradient of its own.
+void Run::derive_custom(Node& node, Tensor* out) {
   if (!node.is_custom_call()) return;
   auto gathered = gathered_.extract(&node);
   run_custom(node, gathered ? std::move(gathered.mapped()) : std::vector<Tensor>(), out);
@@ -157,7 +157,8 @@ void Run::differentiate_watched(Node& node, const Tensor& grad, Tensor* out) {
     return node.edge(i) && out[i].defined() && tasks_[known_task(node.edge(i).key())].wanted;
   };
   try {
-    derive(node, grad, out);
+    if (grad.defined()) run_derivative(node, grad, out);
+    else derive_custom(node, out);
     bool fresh = false;
     for (uint32_t i = 0; i < node.n_in; ++i)
       if (is_wanted(i)) out[i] = conform(std::move(out[i]), node.edge(i).sizes(), node.edge(i).dtype(), fresh, options_.loc);
@@ -174,14 +175,16 @@ void Run::differentiate(Node& node, const Tensor& grad, bool fresh) {
   Tensor* out = node.n_in > kFew ? many.data() : few;
   if (AnomalyMode::is_enabled()) [[unlikely]]
     differentiate_watched(node, grad, out);
-  else derive(node, grad, out);
+  else if (grad.defined()) [[likely]] run_derivative(node, grad, out);
+  else derive_custom(node, out);
+  const Storage* const arrived = grad.defined() ? grad.impl()->storage : nullptr;
   bool fresh_out[kFew] = {};
   for (uint32_t i = 0; i < node.n_in && i < kFew; ++i) {
     if (!out[i].defined()) continue;
     // Alone in its memory: made here, or handed on to this operand only. Of cat's many operands, and of what a custom function
     // returns, none is.
     const Storage* s = out[i].impl()->storage;
-    fresh_out[i] = node.n_in <= kFew && grad.defined() && (s != grad.impl()->storage || fresh);
+    fresh_out[i] = node.n_in <= kFew && arrived != nullptr && (s != arrived || fresh);
     for (uint32_t j = 0; j < node.n_in && j < kFew; ++j)
       if (j != i && out[j].defined() && out[j].impl()->storage == s) fresh_out[i] = false;
   }

@@ -61,7 +61,7 @@ class Run {
   void drain();
   void run_node(uint32_t index);
   void gather(const Node& output, Tensor grad);
-  void derive(Node& node, const Tensor& grad, Tensor* out);
+  void derive_custom(Node& node, Tensor* out);
   void differentiate(Node& node, const Tensor& grad, bool fresh);
   void differentiate_watched(Node& node, const Tensor& grad, Tensor* out);
   void deliver(const Edge& edge, Tensor grad, bool fresh);

@@ -1,5 +1,4 @@
 #include "saved.h"
-#include "../../runtime/mutants.h"
 
 namespace sinter::autograd {
 
@@ -12,15 +11,13 @@ void freed_error(const Node& node) {
       node.name());
 }
 
-void check_version(const Saved& s, const Node* maker) {
-  const uint32_t now = s.impl->storage->version.load(std::memory_order_relaxed);
-  if (now == s.version || SINTER_MUTANT(saved_version_not_checked)) [[likely]]
-    return;
+void version_error(const Saved& s, const Node* maker) {
   raise<AutogradError>(
       "one of the variables needed for gradient computation has been modified by an inplace operation: [{} {}]{} is at version "
       "{}; expected version {} instead.",
       dtype_name(s.impl->dtype()), to_string(s.impl->sizes),
-      maker == nullptr ? "" : ", which is output 0 of " + maker->name() + ",", now, s.version);
+      maker == nullptr ? "" : ", which is output 0 of " + maker->name() + ",",
+      s.impl->storage->version.load(std::memory_order_relaxed), s.version);
 }
 
 }  // namespace sinter::autograd

@@ -12,8 +12,7 @@ Tensor Derivation::in(size_t i) const {
   if (unpacking != nullptr && unpacking->has(i)) return unpacking->operand(i);
   const autograd::Saved& s = node.saved[i];
   if (s.impl == nullptr) return {};
-  const autograd::AutogradMeta* m = autograd::meta_of(s.impl);
-  autograd::check_version(s, m != nullptr ? m->grad_fn.get() : nullptr);
+  autograd::check_version(s);
   return Tensor::share(s.impl);
 }
 
