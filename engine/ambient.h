@@ -7,6 +7,9 @@ namespace sinter {
 
 namespace ambient {
 inline constexpr uint32_t kGradMode = 1, kInferenceMode = 2, kDefaultDouble = 4, kDeterministic = 8;
+inline constexpr uint32_t kAnomalyMode = 16, kNoNanCheck = 32, kSavedTensorHooks = 64;
+/// Under these, operators run eager in frames too: something looks at what each of them does.
+inline constexpr uint32_t kEager = kAnomalyMode | kSavedTensorHooks;
 inline constexpr int kOptionsShift = 8;  // 8 bits of compile() options (fullgraph, ...)
 inline constexpr int kMxcsrShift = 16;   // 16 bits in the key of an event: see engine/frame/cpu_mode.h
 /// Grad mode is on by default, as in PyTorch.
@@ -19,16 +22,18 @@ inline ScalarType default_dtype() { return ambient::word & ambient::kDefaultDoub
 /// float or double. @throws DtypeError for others.
 void set_default_dtype(ScalarType t);
 
-/// Sets bits of the ambient word for a scope.
+/// Sets bits of the ambient word for a scope; what happens to the others meanwhile stays.
 class AmbientGuard {
  public:
-  AmbientGuard(uint32_t bits, bool on) : previous_(ambient::word) { ambient::word = on ? previous_ | bits : previous_ & ~bits; }
-  ~AmbientGuard() { ambient::word = previous_; }
+  AmbientGuard(uint32_t bits, bool on) : bits_(bits), previous_(ambient::word & bits) {
+    ambient::word = on ? ambient::word | bits : ambient::word & ~bits;
+  }
+  ~AmbientGuard() { ambient::word = (ambient::word & ~bits_) | previous_; }
   AmbientGuard(const AmbientGuard&) = delete;
   AmbientGuard& operator=(const AmbientGuard&) = delete;
 
  private:
-  uint32_t previous_;
+  uint32_t bits_, previous_;
 };
 
 /// torch::NoGradGuard, torch::AutoGradMode.

@@ -2,6 +2,7 @@
 #include "../runtime/mutants.h"
 #include "../runtime/out_of_memory.h"
 #include "autograd/node.h"
+#include "autograd/packed.h"
 #include "eager.h"
 #include "frame/context.h"
 
@@ -17,15 +18,31 @@ bool needs_node(const OpCall& call) {
   return false;
 }
 
-Tensor eager_call(const OpCall& call) {
+Tensor eager_call(const OpCall& call, autograd::Node** made) {
   const bool tracked = needs_node(call);
   if (is_inplace(call) && grad_mode()) check_inplace(call);
   Tensor result = run_eager(call);
-  if (tracked) record_node(call, result);
+  if (tracked) {
+    autograd::Node* node = record_node(call, result);
+    if (made != nullptr) *made = node;
+  }
+  return result;
+}
+
+/// A call under ambient::kEager. No event has one of these bits in its key, so that every call under them comes here.
+static Tensor eager_mode_call(const OpCall& c) {
+  const bool hooked = ambient::word & ambient::kSavedTensorHooks;
+  autograd::Node* made = nullptr;
+  Context* frame = current_context();
+  Tensor result =
+      frame != nullptr ? frame->run_outside(c, hooked ? Break::host_callback : Break::anomaly_mode, &made) : eager_call(c, &made);
+  if (hooked && made != nullptr) autograd::pack_saved(*made);  // here, where hooks find the frame as the function itself does
   return result;
 }
 
 Tensor call(const OpCall& c) try {
+  if (ambient::word & ambient::kEager) [[unlikely]]
+    return eager_mode_call(c);
   if (Context* frame = current_context()) return frame->call(c);
   return eager_call(c);
 } catch (const std::bad_alloc&) { throw_out_of_memory(); }

@@ -1,4 +1,8 @@
 // Guard rows G33-G46: gradients, modes, hooks.
+#include <any>
+#include <memory>
+#include <optional>
+#include "engine/autograd/function.h"
 #include "guard_rows.h"
 
 using namespace sinter;
@@ -251,6 +255,114 @@ TEST_CASE("G42 hooks of a result inside the function") {
       {.f = f, .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2, 3}), .no_inference = kBackward, .observe = [] {
          return std::to_string(std::exchange(calls, 0));
        }});
+}
+
+TEST_CASE("G43 anomaly mode") {
+  static int way = 0;
+  const auto state = [](bool on, bool check_nan, bool makes_nan) {
+    return State{ARGS(m({m.n, 3}), m({3})), [=] {
+                   autograd::AnomalyMode::set_enabled(on, check_nan);
+                   way = makes_nan;
+                 }};
+  };
+  const auto f = [](Tensors& v) {
+    const Tensor y = v[0] * v[1];
+    return way == 1 ? (y * 0).sqrt() : y.exp();
+  };
+  for (const bool nan : {false, true})
+    check_pairs({.f = f, .states = {state(false, true, nan), state(true, true, nan), state(true, false, nan)}});
+  const auto inside = [](Tensors& v) {
+    const Tensor y = v[0] * v[1];
+    const autograd::DetectAnomalyGuard guard(way == 1);
+    if (way == 0) autograd::AnomalyMode::set_enabled(false);
+    if (v[0].requires_grad()) (y * 0).sqrt().sum().backward();
+    return tensors(y.detach().exp(), y);
+  };
+  check_pairs({.f = inside, .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2}), .no_inference = kBackward});
+}
+
+TEST_CASE("G43 saved-tensor hooks") {
+  static int way = 0;
+  static int packed = 0;
+  static const auto factor = [](double by) { return [by](const std::any& t) { return std::any_cast<const Tensor&>(t) * by; }; };
+  static const auto keep = [](const Tensor& t) -> std::any { return ++packed, t.clone(); };
+  static const auto observe = [] { return std::to_string(std::exchange(packed, 0)); };
+  // Around the call: none, a pair of hooks, another pair, two pairs of which the inner counts.
+  static std::vector<std::unique_ptr<autograd::SavedTensorHooksGuard>> guards;
+  const auto around = [](std::vector<double> factors) {
+    return State{ARGS(m({m.n, 3}), m({3})), [factors] {
+                   while (!guards.empty()) guards.pop_back();
+                   for (double by : factors)
+                     guards.push_back(std::make_unique<autograd::SavedTensorHooksGuard>(keep, factor(by)));
+                 }};
+  };
+  check_pairs(
+      {.f = GIVES((v[0] * v[1]).exp()), .states = {around({}), around({1}), around({2}), around({3, 2})}, .observe = observe});
+  // Inside: around a part of the function, that of the backward too.
+  const auto inside = [](Tensors& v) {
+    Tensor y = v[0] * v[1];
+    {
+      std::optional<autograd::SavedTensorHooksGuard> guard;
+      if (way > 0) guard.emplace(keep, factor(way));
+      y = y.exp() * v[0];
+      if (way == 3 && y.requires_grad()) y.sum().backward({}, true);
+    }
+    return tensors(y.sin());
+  };
+  check_pairs({.f = inside, .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2, 3}), .observe = observe});
+}
+
+namespace {
+/// A function whose forward and backward are chosen between calls.
+struct Chosen : autograd::Function<Chosen> {
+  static inline int forward_way = 0, backward_way = 0;
+  static autograd::variable_list forward(autograd::AutogradContext* ctx, const Tensor& a, const Tensor& b) {
+    const Tensor y = forward_way == 0 ? a * b : a + b.exp();
+    ctx->save_for_backward({a, y});
+    if (forward_way == 2) ctx->mark_non_differentiable({y});
+    return {y, y.sin()};
+  }
+  static autograd::variable_list backward(autograd::AutogradContext* ctx, autograd::variable_list g) {
+    const auto s = ctx->get_saved_variables();
+    if (backward_way == 0) return {g[0] * s[1], (g[0] * s[0] + g[1]).sum(0)};
+    if (backward_way == 1) return {(g[0] + g[1]) * s[0] * 0.5, (g[1] * s[1]).sum(0)};
+    if (backward_way == 2) return {Tensor(), g[0].sum(0)};
+    return {g[0]};  // an error
+  }
+};
+struct Other : autograd::Function<Other> {
+  static Tensor forward(autograd::AutogradContext*, const Tensor& a, const Tensor& b) { return a * b; }
+  static autograd::variable_list backward(autograd::AutogradContext*, const autograd::variable_list& g) {
+    return {g[0] * 2, g[0].sum(0) * 3};
+  }
+};
+}  // namespace
+
+TEST_CASE("G44 a custom function is replaced") {
+  static int way = 0;
+  const auto by_another = [](Tensors& v) {
+    if (way == 0) return v[0] * v[1];
+    if (way == 1) return Other::apply(v[0], v[1]);
+    return Chosen::apply(v[0], v[1])[0];
+  };
+  check_row({.f = by_another, .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2})});
+  const auto set = [](int forward, int backward) {
+    return State{ARGS(m({m.n, 3}), m({3})), [=] { Chosen::forward_way = forward, Chosen::backward_way = backward; }};
+  };
+  const auto both = [](Tensors& v) {
+    const auto y = Chosen::apply(v[0] * 2, v[1]);
+    return tensors(y[0], y[1] * v[1]);
+  };
+  check_pairs({.f = both, .states = {set(0, 0), set(1, 0), set(2, 0), set(0, 1), set(0, 2), set(0, 3), set(2, 1)}});
+  const auto with_backward = [](Tensors& v) {
+    const auto y = Chosen::apply(v[0] * 2, v[1]);
+    (y[0] * y[1]).sum().backward();
+    return tensors(y[0].detach(), y[1].detach());
+  };
+  check_pairs({.f = with_backward,
+               .states = {set(0, 0), set(1, 0), set(2, 0), set(0, 1), set(0, 2), set(0, 3)},
+               .no_inference = kBackward});
+  Chosen::forward_way = Chosen::backward_way = 0;
 }
 
 TEST_CASE("G46 a region computed again in backward, by hand: its random numbers are the first ones") {

@@ -4,6 +4,7 @@
 #include "../../runtime/mutants.h"
 #include "../ambient.h"
 #include "../derivatives/derivative.h"
+#include "packed.h"
 #include "run.h"
 
 namespace sinter::autograd {
@@ -98,11 +99,22 @@ Tensor run_hooks(const std::vector<HookEntry>& hooks, Tensor grad) {
   return grad;
 }
 
+namespace {
+/// Apart, so that the usual way keeps its small frame.
+[[gnu::noinline]] void run_unpacking(derivatives::Derivation& d, const derivatives::Row& row) {
+  Unpacking unpacking(d.node);
+  d.unpacking = &unpacking;
+  row.run(d);
+}
+}  // namespace
+
 void run_derivative(Node& node, const Tensor& grad, Tensor* out) {
   if (node.is_copy_slices()) return run_copy_slices(node, grad, out);
   const derivatives::Row& row = derivatives::row(node.op);
   if (row.run == nullptr) raise<AutogradError>("derivative for {} is not implemented", op_info(node.op).name);
   derivatives::Derivation d(node, grad, out);
+  if (node.extra != nullptr && node.extra->packed) [[unlikely]]
+    return run_unpacking(d, row);
   row.run(d);
 }
 

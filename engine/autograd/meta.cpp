@@ -171,6 +171,22 @@ void set_grad_fn(TensorImpl* t, NodeRef node) {
   else t->set(kFlags, true);
 }
 
+Tensor joined_to(const Edge& edge, const Tensor& t, Loc loc) {
+  constexpr uint64_t kJoined = 1;  // detach() has attribute 0
+  Tensor joined = call1(Op::detach, t, kJoined, loc);
+  if (!edge.is_leaf()) {
+    set_grad_fn(joined.impl(), NodeRef::share(edge.node()));
+    return joined;
+  }
+  NodeRef n = make_plain_node(t.sizes(), t.dtype());
+  n->loc = loc;
+  n->n_in = 1;
+  n->seq = next_seq(0);
+  n->edges[0] = edge;
+  set_grad_fn(joined.impl(), std::move(n));
+  return joined;
+}
+
 void rebase_view(TensorImpl* view, NodeRef call) {
   TensorImpl* root = root_of(view);
   NodeRef n = NodeRef::adopt(make_node());

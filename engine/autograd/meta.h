@@ -71,6 +71,9 @@ std::vector<HookEntry>& hooks_of(TensorImpl* t);
 
 /// Makes `t` the result of `node`.
 void set_grad_fn(TensorImpl* t, NodeRef node);
+/// The values of `t` in a new tensor whose gradient goes to `edge`. In a frame it is an event of its own kind: what was recorded
+/// after a detach(), whose result needs no nodes, must not be replayed after this one.
+Tensor joined_to(const Edge& edge, const Tensor& t, Loc loc);
 /// After an in-place call on a view: the base (and the view) become results of `call_node`, whose edge 0 belongs to the
 /// view as it was before.
 void rebase_view(TensorImpl* view, NodeRef call);

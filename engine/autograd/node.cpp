@@ -1,5 +1,6 @@
 #include "node.h"
 #include <cctype>
+#include "custom_call.h"
 
 namespace sinter::autograd {
 namespace {
@@ -69,6 +70,18 @@ Node* make_node() {
   return n;
 }
 
+NodeRef make_plain_node(IntArrayRef sizes, ScalarType dtype) {
+  NodeRef n = NodeRef::adopt(make_node());
+  n->op = Op::alias;  // passes its gradient on
+  n->flags = n->n_scalars = 0;
+  n->attr = 0;
+  n->ints.assign({});
+  n->loc = {};
+  n->dtype = dtype;
+  n->sizes.assign(sizes);
+  return n;
+}
+
 void release_node(Node* n) noexcept {
   // Sole owner: nobody else can take a reference, so no locked instruction.
   if (n->refs.load(std::memory_order_acquire) != 1 && n->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
@@ -88,7 +101,9 @@ void Node::release_saved() noexcept {
   for (Saved& s : saved) drop(s);
   drop(saved_result);
   freed = true;
+  if (extra != nullptr) extra->packed.reset();
   if (is_copy_slices()) extra->inner->release_saved();
+  if (is_custom_call()) extra->custom->context.release();
 }
 
 uint64_t next_seq(uint64_t above) {
@@ -100,6 +115,8 @@ uint64_t next_seq(uint64_t above) {
 uint64_t seq_now() { return cache.next_seq; }
 
 std::string Node::name() const {
+  if (is_custom_call()) return extra->custom->name();
+  if (is_custom_output()) return edges[0].node()->name();
   std::string text;
   bool upper = true;
   for (const char* c = op_info(op).name; *c; ++c) {

@@ -19,10 +19,17 @@ inline constexpr uint64_t kTracked = head::kRequiresGrad | head::kAutograd;
 /// @throws AutogradError for a leaf that requires grad, or a view of one.
 void check_inplace(const OpCall& call);
 
+namespace autograd {
+struct Node;
+struct PackedTensors;
+struct CustomCall;
+}  // namespace autograd
+
 /// Called by dispatch after a differentiable call (row flag D) and after its bump_version, grad mode being on, when an
 /// operand has a bit of kTracked, and for every view operator. Makes `result` a part of the graph if an operand
-/// requires grad; remembers of which tensor a view is a view. Cheap: this is on the replay path.
-void record_node(const OpCall& call, Tensor& result);
+/// requires grad; remembers of which tensor a view is a view. Cheap: this is on the replay path. Returns the node of a call that
+/// is no view, which lives as long as the result does; null when there is none.
+autograd::Node* record_node(const OpCall& call, Tensor& result);
 
 namespace autograd {
 
@@ -31,8 +38,6 @@ struct HookEntry {
   unsigned id;
   TensorHook run;
 };
-
-struct Node;
 
 /// Counts; `release_node` never recurses, so that dropping a chain of any length needs little stack.
 void release_node(Node* n) noexcept;
@@ -110,6 +115,11 @@ struct NodeExtra {
   // call.
   std::vector<NodeRef> path;
   NodeRef inner;
+  std::shared_ptr<PackedTensors> packed;  // in place of what is missing in `saved`: packed.h
+  // Custom functions: see custom_call.h.
+  std::shared_ptr<CustomCall> custom;  // of a call
+  int32_t output = -1;                 // of one of its outputs: which
+  bool shares_memory = false;          // of an output: with an input or another output
 };
 
 /// One differentiable call: everything its derivative needs. Lives in a free list of its thread.
@@ -140,18 +150,22 @@ struct Node {
   const Edge& edge(size_t i) const { return n_in <= kInlineEdges ? edges[i] : extra->edges[i]; }
   Edge& edge(size_t i) { return n_in <= kInlineEdges ? edges[i] : extra->edges[i]; }
   bool is_copy_slices() const { return extra != nullptr && extra->inner; }
+  bool is_custom_call() const { return extra != nullptr && extra->custom; }
+  bool is_custom_output() const { return extra != nullptr && extra->output >= 0; }
   NodeExtra& need_extra() {
     if (extra == nullptr) extra = new NodeExtra;
     return *extra;
   }
   /// Drops the saved tensors (after a backward that does not retain the graph).
   void release_saved() noexcept;
-  /// "Relu"
+  /// "Relu", or the name of a custom function's type
   std::string name() const;
 };
 
 /// A fresh node with one reference and nothing set but refs.
 Node* make_node();
+/// A node of no operator, for a tensor of this shape and type; its edges and sequence number are still to be set.
+NodeRef make_plain_node(IntArrayRef sizes, ScalarType dtype);
 /// The next sequence number of this thread; larger than `above`.
 uint64_t next_seq(uint64_t above);
 /// The least number that a node made from now on on this thread can get.

@@ -159,6 +159,16 @@ void check_inplace(const OpCall& call) {
     for (TensorImpl* t = self;; t = meta_of(t)->parent.impl()) {
       const AutogradMeta* m = meta_of(t);
       if (m == nullptr) break;
+      if (m->grad_fn && m->grad_fn->is_custom_output() && m->grad_fn->extra->shares_memory)
+        raise<AutogradError>(
+            "Output {} of {} is a view and is being modified inplace. This view was created inside a custom Function (or because "
+            "an "
+            "input was returned as-is) and the autograd logic to handle view+inplace would override the custom backward "
+            "associated "
+            "with the custom Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by cloning "
+            "the "
+            "output of the custom Function.",
+            m->grad_fn->extra->output, m->grad_fn->name());
       if (t->has(head::kRequiresGrad) && !m->grad_fn && !(m->is_view() && autograd::requires_grad(m->parent.impl())) &&
           !SINTER_MUTANT(leaf_written_in_place))
         raise<AutogradError>("{}: a {}leaf Variable that requires grad is being used in an in-place operation.", describe(call),
@@ -174,11 +184,11 @@ void check_inplace(const OpCall& call) {
   }
 }
 
-void record_node(const OpCall& call, Tensor& result) {
-  if (is_view(call.op)) return record_view(call, result);
-  if (!is_floating(result.impl()->dtype())) return;
+Node* record_node(const OpCall& call, Tensor& result) {
+  if (is_view(call.op)) return record_view(call, result), nullptr;
+  if (!is_floating(result.impl()->dtype())) return nullptr;
   const uint32_t needs = wanted(call);
-  if (needs == 0) return;
+  if (needs == 0) return nullptr;
   const bool inplace = is_inplace(call);
   NodeRef owner = begin_node(call, result.impl());
   Node* n = owner.get();
@@ -194,8 +204,9 @@ void record_node(const OpCall& call, Tensor& result) {
   if (call.op == Op::cat) note_cat_sizes(n, call);
   const AutogradMeta* m = inplace ? meta_of(result.impl()) : nullptr;
   if (m != nullptr && m->is_view() && !SINTER_MUTANT(view_write_unknown_to_base))
-    return autograd::rebase_view(result.impl(), std::move(owner));
-  autograd::set_grad_fn(result.impl(), std::move(owner));
+    autograd::rebase_view(result.impl(), std::move(owner));
+  else autograd::set_grad_fn(result.impl(), std::move(owner));
+  return n;
 }
 
 }  // namespace sinter

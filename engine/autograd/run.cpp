@@ -5,6 +5,8 @@
 #include "../derivatives/calculator.h"
 #include "../frame/deferred.h"
 #include "../frame/frame.h"
+#include "anomaly.h"
+#include "autograd_context.h"
 
 namespace sinter::autograd {
 
@@ -121,12 +123,50 @@ void Run::run_node(uint32_t index) {
   const bool keep = task.target && !options_.accumulate;
   Tensor grad = keep ? task.grad : std::move(task.grad);
   bool fresh = task.fresh && !keep;
-  if (node.extra != nullptr && grad.defined()) {
-    if (!node.extra->hooks.empty()) grad = run_hooks(node.extra->hooks, std::move(grad)), fresh = false;
-    if (node.extra->retained) *node.extra->retained = grad, fresh = false;
+  if (node.extra != nullptr) [[unlikely]] {
+    if (!node.extra->hooks.empty() && grad.defined()) grad = run_hooks(node.extra->hooks, std::move(grad)), fresh = false;
+    if (node.extra->retained && grad.defined()) *node.extra->retained = grad, fresh = false;
+    if (node.is_custom_output()) return gather(node, std::move(grad));
   }
   differentiate(node, grad, fresh);
   if (!options_.retain_graph && !SINTER_MUTANT(graph_not_freed)) node.release_saved();
+}
+
+/// The gradient of an output of a custom function waits for those of the others.
+void Run::gather(const Node& output, Tensor grad) {
+  const Edge& call = output.edges[0];
+  if (grad.defined() && tasks_[known_task(call.key())].wanted) {
+    std::vector<Tensor>& of_outputs = gathered_[call.node()];
+    const auto i = static_cast<size_t>(output.extra->output);
+    if (of_outputs.size() <= i) of_outputs.resize(i + 1);
+    // An output that was saved has a second node where a second derivative goes through it.
+    of_outputs[i] = of_outputs[i].defined() ? call2(Op::add, of_outputs[i], grad, 0, options_.loc) : std::move(grad);
+  }
+  deliver(call, {}, false);
+}
+
+/// A call of a custom function has no gradient of its own.
+void Run::derive_custom(Node& node, Tensor* out) {
+  if (!node.is_custom_call()) return;
+  auto gathered = gathered_.extract(&node);
+  run_custom(node, gathered ? std::move(gathered.mapped()) : std::vector<Tensor>(), out);
+}
+
+/// In anomaly mode. Gradients are brought to their final shape first: summing may be what makes a NaN.
+void Run::differentiate_watched(Node& node, const Tensor& grad, Tensor* out) {
+  const auto is_wanted = [&](uint32_t i) {
+    return node.edge(i) && out[i].defined() && tasks_[known_task(node.edge(i).key())].wanted;
+  };
+  try {
+    if (grad.defined()) run_derivative(node, grad, out);
+    else derive_custom(node, out);
+    bool fresh = false;
+    for (uint32_t i = 0; i < node.n_in; ++i)
+      if (is_wanted(i)) out[i] = conform(std::move(out[i]), node.edge(i).sizes(), node.edge(i).dtype(), fresh, options_.loc);
+  } catch (...) { rethrow_with_forward_call(node); }
+  if (!AnomalyMode::should_check_nan()) return;
+  for (uint32_t i = 0; i < node.n_in; ++i)
+    if (is_wanted(i)) check_nan(node, i, out[i]);
 }
 
 void Run::differentiate(Node& node, const Tensor& grad, bool fresh) {
@@ -134,13 +174,18 @@ void Run::differentiate(Node& node, const Tensor& grad, bool fresh) {
   Tensor few[kFew];
   std::vector<Tensor> many(node.n_in > kFew ? node.n_in : 0);
   Tensor* out = node.n_in > kFew ? many.data() : few;
-  if (grad.defined()) run_derivative(node, grad, out);
+  if (AnomalyMode::is_enabled()) [[unlikely]]
+    differentiate_watched(node, grad, out);
+  else if (grad.defined()) [[likely]] run_derivative(node, grad, out);
+  else derive_custom(node, out);
+  const Storage* const arrived = grad.defined() ? grad.impl()->storage : nullptr;
   bool fresh_out[kFew] = {};
   for (uint32_t i = 0; i < node.n_in && i < kFew; ++i) {
     if (!out[i].defined()) continue;
-    // Alone in its memory: made here, or handed on to this operand only. Of cat's many operands none is.
+    // Alone in its memory: made here, or handed on to this operand only. Of cat's many operands, and of what a custom function
+    // returns, none is.
     const Storage* s = out[i].impl()->storage;
-    fresh_out[i] = node.n_in <= kFew && (s != grad.impl()->storage || fresh);
+    fresh_out[i] = node.n_in <= kFew && arrived != nullptr && (s != arrived || fresh);
     for (uint32_t j = 0; j < node.n_in && j < kFew; ++j)
       if (j != i && out[j].defined() && out[j].impl()->storage == s) fresh_out[i] = false;
   }
@@ -159,6 +204,7 @@ void Run::drain() {
 
 void Run::reset() {
   for (Task& t : tasks_) t.grad.reset();
+  gathered_.clear();
   tasks_.clear();
   ready_.clear();
   stack_.clear();

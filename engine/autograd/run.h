@@ -1,6 +1,7 @@
 // One backward pass.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <vector>
 #include "meta.h"
 
@@ -59,7 +60,10 @@ class Run {
   void restrict_to(const std::vector<Edge>& targets);
   void drain();
   void run_node(uint32_t index);
+  void gather(const Node& output, Tensor grad);
+  void derive_custom(Node& node, Tensor* out);
   void differentiate(Node& node, const Tensor& grad, bool fresh);
+  void differentiate_watched(Node& node, const Tensor& grad, Tensor* out);
   void deliver(const Edge& edge, Tensor grad, bool fresh);
   void finish_leaf(Task& task);
   void reset();
@@ -68,6 +72,7 @@ class Run {
   std::vector<Slot> table_;
   std::vector<Ready> ready_;
   std::vector<uint32_t> stack_;
+  std::map<const Node*, std::vector<Tensor>> gathered_;  // gradients of the outputs of custom functions, by call
   uint32_t pass_ = 0;
   uint64_t frame_owner_ = 0;  // of the node nearest to the roots that was made in a frame
   bool active_ = false;

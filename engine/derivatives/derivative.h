@@ -3,6 +3,10 @@
 #include "../autograd/node.h"
 #include "calculator.h"
 
+namespace sinter::autograd {
+class Unpacking;
+}
+
 namespace sinter::derivatives {
 
 /// One node being differentiated. Operands are counted as in the call; of those with a scalar on the left
@@ -14,6 +18,7 @@ class Derivation : public Calculator {
   autograd::Node& node;
   const Tensor& grad;  // of the result, with its shape and type
   Tensor* out;         // per operand. The engine sums broadcast dimensions away and converts to the operand's type.
+  autograd::Unpacking* unpacking = nullptr;  // set when hooks have packed what the node saved
 
   bool needs(size_t i) const { return i < node.n_in && static_cast<bool>(node.edge(i)); }
   /// Shape and type of an operand that needs a gradient.

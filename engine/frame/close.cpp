@@ -10,6 +10,7 @@
 #include "../../runtime/mutants.h"
 #include "../../runtime/out_of_memory.h"
 #include "../autograd/node.h"
+#include "../eager.h"
 #include "context.h"
 #include "deferred.h"
 #include "interpret.h"
@@ -340,6 +341,25 @@ void log_break(const CompiledState& owner, const Leaf& leaf, Break reason, Loc l
 }
 }  // namespace
 
+bool Context::refuses_breaks() const {
+  return owner_->options.fullgraph && deleters_running == 0 && !SINTER_MUTANT(fullgraph_allows_breaks);
+}
+
+void Context::refuse_break(Break reason, Loc loc) const {
+  raise<GraphBreakError>("{} is compiled with fullgraph, but there is a graph break at {}:{}: {}.{}", owner_->where(), loc.file,
+                         loc.line, break_info(reason).text, hint_sentence(reason));
+}
+
+Tensor Context::run_outside(const OpCall& c, Break reason, autograd::Node** made) {
+  close(reason, c.loc);
+  // Where no region was open, this is the only trace of the break; said once for a row of such operators.
+  if (std::vector<CloseRecord>* records = current_listener(); records && (records->empty() || records->back().reason != reason))
+    records->push_back({reason, interned(c.loc), CloseRecord::kNoRegion, 0, true, false, {}, {}});
+  if (refuses_breaks()) refuse_break(reason, c.loc);
+  const HiddenFrame hidden;
+  return eager_call(c, made);
+}
+
 /// By the owner, or by a visitor while the owner is outside.
 void Context::close_region(Break reason, Loc loc) try {
   if (eager_until_break_) return reason == Break::frame_end || reason == Break::recompile_limit ? void() : resume();
@@ -384,10 +404,7 @@ void Context::close_region(Break reason, Loc loc) try {
   else runner.give_away();
   reset_region(leaf);
   if (failure) std::rethrow_exception(failure);
-  if (owner_->options.fullgraph && deleters_running == 0 && !SINTER_MUTANT(fullgraph_allows_breaks) &&
-      reason != Break::frame_end && reason != Break::exception)
-    raise<GraphBreakError>("{} is compiled with fullgraph, but there is a graph break at {}:{}: {}.{}", owner_->where(), loc.file,
-                           loc.line, break_info(reason).text, hint_sentence(reason));
+  if (reason != Break::frame_end && reason != Break::exception && refuses_breaks()) refuse_break(reason, loc);
 } catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
 /// What a visitor's close left to the owner.

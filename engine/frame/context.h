@@ -19,12 +19,16 @@ class RegionRunner;
 struct SavedResults;
 struct SavePlan;
 class InputSums;
+namespace autograd {
+struct Node;
+}
 
 /// Tag of a thread: pooled tensors carry it, so that their thread may drop them without a locked instruction.
 struct TensorPool {};
 
 /// What happened at one close, collected while explain() listens.
 struct CloseRecord {
+  static constexpr int32_t kNoRegion = -1;  // operators that ran eager where none was open
   Break reason;
   Loc loc;
   int32_t region;
@@ -128,6 +132,9 @@ class Context final : public FrameBase {
   /// Whether views of the open region may have other strides and offsets than the recorded ones.
   bool strides_differ() const { return strides_differ_; }
   void close_now(Loc loc);
+  /// An operator that no region may have: ends the open one, says why, and runs eager (eager_call). @throws GraphBreakError under
+  /// fullgraph.
+  Tensor run_outside(const OpCall& c, Break reason, autograd::Node** made);
   int32_t scalar_capacity() const { return scalar_capacity_; }
   /// Any call: careful replay, else recording.
   Tensor call(const OpCall& c);
@@ -256,6 +263,8 @@ class Context final : public FrameBase {
   template <class F>
   void for_each_event(F&& f) const;
   // close.cpp
+  bool refuses_breaks() const;
+  [[noreturn]] void refuse_break(Break reason, Loc loc) const;
   void release_pooled(const Event& e) noexcept;
   void renew_storage(const Event& e) noexcept;
   void restore_strides() noexcept;

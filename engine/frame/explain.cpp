@@ -59,8 +59,10 @@ Explanation detail::ExplainScope::finish() try {
     e.op_count += static_cast<int>(r.ops.size());
     e.regions.push_back(std::move(r));
   }
-  e.graph_count = static_cast<int>(e.regions.size());
-  for (const RegionExplanation& r : e.regions) e.graph_break_count += r.break_name != "frame_end";
+  for (const RegionExplanation& r : e.regions) {
+    e.graph_count += r.number >= 0;
+    e.graph_break_count += r.break_name != "frame_end";
+  }
   return e;
 } catch (const std::bad_alloc&) { throw_out_of_memory(); }
 
@@ -76,9 +78,11 @@ std::string Explanation::str() const try {
   std::string out = fmt::format("Graph Count: {}\nGraph Break Count: {}\nOp Count: {}\nCall: {:.1f} us\n", graph_count,
                                 graph_break_count, op_count, call_us);
   for (const RegionExplanation& r : regions) {
-    out += fmt::format("Region {} ({}{})\n", r.number,
-                       r.interpreted ? "interpreted with eager kernels" : fmt::format("compiled in {:.0f} us", r.compile_us),
-                       r.compiled_now && !r.interpreted ? ", by this call" : "");
+    if (r.number < 0) out += "No region (eager)\n";
+    else
+      out += fmt::format("Region {} ({}{})\n", r.number,
+                         r.interpreted ? "interpreted with eager kernels" : fmt::format("compiled in {:.0f} us", r.compile_us),
+                         r.compiled_now && !r.interpreted ? ", by this call" : "");
     list(out, "Ops", r.ops);
     list(out, "Guards", r.guards);
     list(out, "Kernels", r.kernels);

@@ -10,7 +10,7 @@ namespace sinter {
 
 /// One region of the explained call, in the order in which they closed.
 struct RegionExplanation {
-  int number = 0;                      // within the compiled function
+  int number = 0;                      // within the compiled function; -1: operators that ran eager outside of any
   std::vector<std::string> ops;        // "linear (model.cpp:12)"
   std::vector<std::string> guards;     // "input 0 'x': f32[10, 5], first used at model.cpp:12"
   std::vector<std::string> live_outs;  // materialised because still referenced

@@ -1,4 +1,4 @@
-// All of sinter: tensors and their functions, compile(), nn, optim, data.
+// All of sinter: tensors and their functions, compile(), autograd, nn, optim, data.
 #pragma once
 #include "../../engine/ambient.h"
 #include "../../engine/frame/compiled.h"
@@ -6,6 +6,7 @@
 #include "../../engine/functions.h"
 #include "../../engine/tensor.h"
 #include "../../runtime/random.h"
+#include "autograd.h"
 #include "data.h"
 #include "nn.h"
 #include "optim.h"
