@@ -45,6 +45,19 @@ class Fixture {
     return out;
   }
 
+  /// The tensor's key of each entry of the state dict.
+  nlohmann::json state_keys() const {
+    nlohmann::json keys;
+    for (const auto& entry : manifest["state_dict"]) keys[entry["name"].get<std::string>()] = entry["tensor"];
+    return keys;
+  }
+  /// Sets a module's parameters and buffers to the tensors which `keys` names.
+  void load(sinter::nn::Module& module, const nlohmann::json& keys) const {
+    sinter::NoGradGuard no_grad;
+    for (auto& item : module.named_parameters()) item.value().copy_(tensor(keys.at(item.key())));
+    for (auto& item : module.named_buffers()) item.value().copy_(tensor(keys.at(item.key())));
+  }
+
   nlohmann::json manifest;
 
  private:
@@ -84,11 +97,29 @@ struct Difference {
 /// Compares dtype, sizes and every element.
 inline Difference compare(const Tensor& got, const Tensor& want, double rtol, double atol) {
   Difference diff;
-  if (got.dtype() != want.dtype() || !(got.sizes() == want.sizes())) return {std::numeric_limits<double>::infinity(), false};
+  if (!got.defined() || got.dtype() != want.dtype() || !(got.sizes() == want.sizes()))
+    return {std::numeric_limits<double>::infinity(), false};
   const Tensor a = got.detach().to(sinter::kDouble).contiguous(), b = want.to(sinter::kDouble).contiguous();
   const double* p = a.const_data_ptr<double>();
   const double* q = b.const_data_ptr<double>();
   for (int64_t i = 0; i < a.numel(); ++i) diff.add(p[i], q[i], rtol, atol);
+  return diff;
+}
+
+/// Compares with an entry of "grads" or "final": the tensor, or where that was too large for the file its sums and first
+/// elements.
+inline Difference compare(const Tensor& got, const Fixture& fixture, const nlohmann::json& want, double rtol, double atol) {
+  if (want.contains("tensor")) return compare(got, fixture.tensor(want["tensor"]), rtol, atol);
+  if (!got.defined() || !(got.sizes() == want["shape"].get<std::vector<int64_t>>()))
+    return {std::numeric_limits<double>::infinity(), false};
+  const Tensor all = got.detach().to(sinter::kDouble).flatten();
+  const double abs_sum = want["abs_sum"];
+  Difference diff;
+  diff.add(all.sum().item<double>(), want["sum"], 0, atol + rtol * abs_sum);
+  diff.add(all.abs().sum().item<double>(), abs_sum, rtol, atol);
+  diff.add(all.square().sum().sqrt().item<double>(), want["l2"], rtol, atol);
+  for (size_t i = 0; i < want["head"].size(); ++i)
+    diff.add(all[static_cast<int64_t>(i)].item<double>(), want["head"][i], rtol, atol);
   return diff;
 }
 

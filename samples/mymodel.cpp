@@ -32,8 +32,7 @@ SINTER_MODULE(Net);
 /// A net whose parameters are those named by `keys` (parameter name -> tensor key).
 Net net_from(const Fixture& fixture, const nlohmann::json& keys) {
   Net net;
-  sinter::NoGradGuard no_grad;
-  for (auto& item : net->named_parameters()) item.value().copy_(fixture.tensor(keys.at(item.key())));
+  fixture.load(*net, keys);
   return net;
 }
 
@@ -213,8 +212,7 @@ Difference check_parameters(const Fixture& fixture, const Way& way, Checks& chec
   const auto& spec = fixture.manifest["training"][0];
   Difference all;
   for (const auto& item : way.run.net->named_parameters()) {
-    const Difference d =
-        samples::compare(item.value(), fixture.tensor(spec["final"][item.key()]["tensor"]), spec["rtol"], spec["atol"]["params"]);
+    const Difference d = samples::compare(item.value(), fixture, spec["final"][item.key()], spec["rtol"], spec["atol"]["params"]);
     checks.expect(d.ok, fmt::format("{}: final {} differs by {}", way.name, item.key(), d.largest));
     all.add(d);
   }
@@ -223,9 +221,7 @@ Difference check_parameters(const Fixture& fixture, const Way& way, Checks& chec
 
 /// Outputs of the trained model, for batches of 10, 1 and 100 through one compiled function.
 Difference check_outputs(const Fixture& fixture, Checks& checks) {
-  nlohmann::json keys;
-  for (const auto& entry : fixture.manifest["state_dict"]) keys[entry["name"]] = entry["tensor"];
-  Net net = net_from(fixture, keys);
+  Net net = net_from(fixture, fixture.state_keys());
   auto forward = sinter::compile([&](Tensor x) { return net(x); }, {.name = "forward"});
   sinter::NoGradGuard no_grad;
   Difference all;
@@ -245,9 +241,7 @@ Difference check_outputs(const Fixture& fixture, Checks& checks) {
 /// Gradients of the loss with respect to parameters and input, eager and with forward and backward compiled.
 Difference check_gradients(const Fixture& fixture, Checks& checks) {
   const auto& spec = fixture.manifest["gradients"][0];
-  nlohmann::json keys;
-  for (const auto& entry : fixture.manifest["state_dict"]) keys[entry["name"]] = entry["tensor"];
-  Net net = net_from(fixture, keys);
+  Net net = net_from(fixture, fixture.state_keys());
   net->eval();
   const Tensor target = fixture.tensor(spec["target"]);
   const auto eager = [&](Tensor x) {
@@ -261,15 +255,17 @@ Difference check_gradients(const Fixture& fixture, Checks& checks) {
     net->zero_grad(/*set_to_none=*/round < 2);
     const Tensor x = fixture.tensors(spec["inputs"])[0].requires_grad_();
     const Tensor loss = round % 2 == 0 ? eager(x) : compiled(x);
-    const auto check = [&](const Tensor& got, const Tensor& want, const std::string& what) {
-      const Difference d = samples::compare(got, want, spec["rtol"], spec["atol"]);
-      checks.expect(d.ok, fmt::format("gradient of {} differs by {}", what, d.largest));
+    const auto check = [&](const Difference& d, const std::string& what) {
+      checks.expect(d.ok, fmt::format("{} differs by {}", what, d.largest));
       all.add(d);
     };
-    check(loss, sinter::full({}, spec["loss"].get<double>(), sinter::kFloat), "(the loss itself)");
+    Difference of_loss;
+    of_loss.add(loss.item<double>(), spec["loss"], spec["rtol"], spec["atol"]);
+    check(of_loss, "loss");
     for (const auto& item : net->named_parameters())
-      check(item.value().grad(), fixture.tensor(spec["grads"][item.key()]["tensor"]), item.key());
-    check(x.grad(), fixture.tensor(spec["input_grads"][0]["tensor"]), "the input");
+      check(samples::compare(item.value().grad(), fixture, spec["grads"][item.key()], spec["rtol"], spec["atol"]),
+            "gradient of " + item.key());
+    check(samples::compare(x.grad(), fixture, spec["input_grads"][0], spec["rtol"], spec["atol"]), "gradient of the input");
   }
   return all;
 }

@@ -1,7 +1,7 @@
-// A guard row: a function and the states it is flipped between. check_row() runs it in four forms, {inference, training} x {one
-// size, changing sizes}, and compares every compiled call with a fresh eager one: values bit for bit, strides, offsets, versions,
-// gradients, requires_grad, which tensors share memory, exceptions, random numbers used. Back in a state seen before nothing
-// compiles.
+// A guard row: a function and the states it is flipped between. check_row() runs it in six forms, {inference, training with
+// backward in the compiled call, training with backward in the eager code around it} x {one size, changing sizes}, and compares
+// every call with a fresh eager one: values bit for bit, strides, offsets, versions, gradients, requires_grad, which tensors
+// share memory, exceptions, random numbers used. Back in a state seen before nothing compiles.
 #pragma once
 #include <algorithm>
 #include <functional>
@@ -59,15 +59,29 @@ struct State {
   std::function<void()> set = [] {};  // what is not an argument: captures, modes; called before every call
 };
 
+/// Backward of something that depends on every result that requires grad.
+inline void backward_of_results(Tensors&, Tensors& results) {
+  Tensor loss;
+  for (const Tensor& r : results) {
+    if (!r.defined() || !r.requires_grad()) continue;
+    const Tensor part = (r * r).sum();
+    loss = loss.defined() ? loss + part : part;
+  }
+  if (loss.defined()) loss.backward();
+}
+
 struct Row {
   std::function<Tensors(Tensors&)> f;
   std::vector<State> states = {};
+  /// Training: what follows f, by arguments and results; compiled with it, or run eagerly after the compiled f.
+  std::function<void(Tensors&, Tensors&)> after = backward_of_results;
   bool writes = false;  // f writes to its arguments
   bool hit = false;     // reuse is allowed: once the first state is known, the others compile nothing
   bool keeps = false;   // results of a call are looked at again after the next one
   // Why a form makes no sense for the row.
   const char* no_inference = nullptr;
   const char* no_training = nullptr;
+  const char* no_outside = nullptr;
   const char* no_sweep = nullptr;
   std::function<Tensors()> watch = [] { return Tensors(); };            // captured tensors, compared too
   std::function<std::string()> observe = [] { return std::string(); };  // other traces of a call, compared too
@@ -87,13 +101,20 @@ struct Outcome {
   std::string sizes;  // of the arguments
 };
 
+enum class Backward { kNone, kInside, kOutside };  // of the compiled call
+
 struct Form {
-  bool training, changing;
+  Backward backward;
+  bool changing;
+  bool training() const { return backward != Backward::kNone; }
 };
 
 inline std::string hex(const std::string& bytes) {
-  std::string s;
-  for (unsigned char c : bytes) s += "0123456789abcdef"[c >> 4], s += "0123456789abcdef"[c & 15];
+  std::string s(2 * bytes.size(), '0');
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const auto c = static_cast<unsigned char>(bytes[i]);
+    s[2 * i] = "0123456789abcdef"[c >> 4], s[2 * i + 1] = "0123456789abcdef"[c & 15];
+  }
   return s;
 }
 
@@ -156,6 +177,7 @@ Outcome run_state(G& g, const Row& row, const State& state, int64_t n, bool trai
   for (size_t i = 0; i < watched.size(); ++i) all.emplace_back("captured " + std::to_string(i), watched[i]);
   add_grads(all, maker.leaves, "leaf ");
   add_grads(all, watched, "captured ");
+  add_grads(all, out.results, "result ");
   for (const auto& [name, t] : all) {
     out.tensors.push_back(name + ": " + describe_tensor(t));
     out.has_grad |= name.ends_with(".grad");
@@ -164,16 +186,10 @@ Outcome run_state(G& g, const Row& row, const State& state, int64_t n, bool trai
   return out;
 }
 
-/// f, then backward of something that depends on every result that requires grad.
+/// f and what follows it in training.
 inline Tensors forward_and_backward(const Row& row, Tensors& args) {
   Tensors results = row.f(args);
-  Tensor loss;
-  for (const Tensor& r : results) {
-    if (!r.defined() || !r.requires_grad()) continue;
-    const Tensor part = (r * r).sum();
-    loss = loss.defined() ? loss + part : part;
-  }
-  if (loss.defined()) loss.backward();
+  row.after(args, results);
   return results;
 }
 
@@ -181,67 +197,85 @@ inline Tensors forward_and_backward(const Row& row, Tensors& args) {
 class RowRun {
  public:
   RowRun(const Row& row, Form form)
-      : row_(row), form_(form), sizes_(form.changing ? std::vector<int64_t>{4, 6, 9} : std::vector<int64_t>{4}) {}
+      : row_(row),
+        form_(form),
+        sizes_(form.changing ? std::vector<int64_t>{4, 6, 9} : std::vector<int64_t>{4}),
+        eager_(form.training() ? [this](Tensors& args) { return forward_and_backward(row_, args); } : row.f),
+        g_(compile(form.backward == Backward::kInside ? eager_ : row.f)) {}
 
   void run() {
-    INFO((form_.training ? "training, " : "inference, ") << (form_.changing ? "changing sizes" : "one size"));
+    INFO((form_.backward == Backward::kNone     ? "inference, "
+          : form_.backward == Backward::kInside ? "training, backward inside, "
+                                                : "training, backward outside, ")
+         << (form_.changing ? "changing sizes" : "one size"));
     sinter::reset();  // limits of the process are no part of a row
-    const auto f = [this](Tensors& args) { return form_.training ? forward_and_backward(row_, args) : row_.f(args); };
-    auto g = compile(f);
     int64_t first = 0;
     for (size_t s = 0; s < row_.states.size(); ++s) {
-      for (int i = 0; i < 3; ++i) each_size(f, g, s);
-      if (s == 0) first = compiles(g);
+      for (int i = 0; i < 3; ++i) each_size(s);
+      if (s == 0) first = all_compiles();
     }
-    if (row_.hit) REQUIRE(compiles(g) == first);
-    back_and_forth(f, g);
-    if (form_.changing) other_size(f, g);
+    if (row_.hit) REQUIRE(all_compiles() == first);
+    back_and_forth();
+    if (form_.changing) other_size();
     row_.states[0].set();
-    if (form_.training) REQUIRE(saw_grad_);
+    if (form_.training()) REQUIRE(saw_grad_);
+    if (form_.backward == Backward::kOutside) REQUIRE(g_.backward_stats().replays > 0);  // not eager all the time
     if (form_.changing) REQUIRE(saw_sizes_.size() > 1);
   }
 
  private:
-  template <class F, class G>
-  void agree(F& f, G& g, size_t s, int64_t n) {
+  using Function = std::function<Tensors(Tensors&)>;
+
+  Tensors compiled(Tensors& args) {
+    Tensors results = g_(args);
+    if (form_.backward == Backward::kOutside) row_.after(args, results);
+    return results;
+  }
+  int64_t all_compiles() const { return compiles(g_) + g_.backward_stats().regions_compiled; }
+  void require_no_fallback() const {
+    REQUIRE(g_.stats().eager_fallbacks == 0);
+    REQUIRE(g_.backward_stats().eager_fallbacks == 0);
+  }
+
+  void agree(size_t s, int64_t n) {
     INFO("state " << s << ", size " << n << ", call " << ++calls_);
     const State& state = row_.states[s];
-    const Outcome eager = run_state(f, row_, state, n, form_.training, calls_);
-    const Outcome compiled = run_state(g, row_, state, n, form_.training, calls_);
-    REQUIRE(compiled.error == eager.error);
-    REQUIRE(compiled.tensors == eager.tensors);
-    REQUIRE(compiled.sharing == eager.sharing);
-    REQUIRE(compiled.other == eager.other);
+    const Outcome eager = run_state(eager_, row_, state, n, form_.training(), calls_);
+    const auto call = [this](Tensors& args) { return compiled(args); };
+    const Outcome got = run_state(call, row_, state, n, form_.training(), calls_);
+    REQUIRE(got.error == eager.error);
+    REQUIRE(got.tensors == eager.tensors);
+    REQUIRE(got.sharing == eager.sharing);
+    REQUIRE(got.other == eager.other);
     for (size_t i = 0; i < kept_.size(); ++i) REQUIRE(bits(kept_[i]) == kept_bits_[i]);
-    if (row_.keeps) kept_ = compiled.results, kept_bits_.clear();
+    if (row_.keeps) kept_ = got.results, kept_bits_.clear();
     for (const Tensor& t : kept_) kept_bits_.push_back(bits(t));
     saw_grad_ |= eager.has_grad;
     if (s == 0 && std::find(saw_sizes_.begin(), saw_sizes_.end(), eager.sizes) == saw_sizes_.end())
       saw_sizes_.push_back(eager.sizes);
   }
-  template <class F, class G>
-  void each_size(F& f, G& g, size_t s) {
-    for (int64_t n : sizes_) agree(f, g, s, n);
+  void each_size(size_t s) {
+    for (int64_t n : sizes_) agree(s, n);
   }
-  template <class F, class G>
-  void back_and_forth(F& f, G& g) {
-    const auto seen = compiles(g);
+  void back_and_forth() {
+    const auto seen = all_compiles();
     for (int i = 0; i < 3; ++i)
-      for (size_t s = 0; s < row_.states.size(); ++s) each_size(f, g, s);
-    REQUIRE(compiles(g) == seen);
-    REQUIRE(g.stats().eager_fallbacks == 0);
+      for (size_t s = 0; s < row_.states.size(); ++s) each_size(s);
+    REQUIRE(all_compiles() == seen);
+    require_no_fallback();
   }
   /// A size never seen: the generalised regions serve it, at most its kernels are new.
-  template <class F, class G>
-  void other_size(F& f, G& g) {
+  void other_size() {
     for (int i = 0; i < 3; ++i)
-      for (size_t s = 0; s < row_.states.size(); ++s) agree(f, g, s, 11);
-    REQUIRE(g.stats().eager_fallbacks == 0);
+      for (size_t s = 0; s < row_.states.size(); ++s) agree(s, 11);
+    require_no_fallback();
   }
 
   const Row& row_;
   const Form form_;
   const std::vector<int64_t> sizes_;
+  const Function eager_;
+  Compiled<Function> g_;
   Tensors kept_;
   std::vector<std::string> kept_bits_, saw_sizes_;
   uint64_t calls_ = 0;
@@ -249,10 +283,12 @@ class RowRun {
 };
 
 inline void check_row(const Row& row) {
-  for (const bool training : {false, true})
+  for (const Backward backward : {Backward::kNone, Backward::kInside, Backward::kOutside}) {
+    if (backward == Backward::kNone ? row.no_inference != nullptr : row.no_training != nullptr) continue;
+    if (backward == Backward::kOutside && row.no_outside) continue;
     for (const bool changing : {false, true})
-      if (!(training ? row.no_training : row.no_inference) && !(changing && row.no_sweep))
-        RowRun(row, {training, changing}).run();
+      if (!(changing && row.no_sweep)) RowRun(row, {backward, changing}).run();
+  }
 }
 
 /// The first state with each of the others: all at once would reach the limit of variants.

@@ -127,7 +127,8 @@ TEST_CASE("G24 parameters tied and untied") {
     for (size_t i : {1, 2}) v[i].sub_(v[i].grad(), 0.1);
     return tensors(v[1].clone(), v[2].clone());
   };
-  check_row({.f = step, .states = {untied, tied}, .no_inference = "it is a training step"});
+  check_row(
+      {.f = step, .states = {untied, tied}, .no_inference = "it is a training step", .no_outside = "it is a training step"});
 }
 
 TEST_CASE("G25 a written argument that overlaps itself") {

@@ -291,4 +291,15 @@ TEST_CASE("G64 compiling, recompiling, missing a guard draw nothing") {
   REQUIRE(compiles(g) == 0);
   REQUIRE(Generator::get_default().seed() == seed);
   REQUIRE(Generator::get_default().counter() == counter);
+  // Nor do backward passes, inside and outside.
+  auto inside = compile([](const Tensor& x) { (x.exp() * 2).sum().backward(); });
+  for (int i = 0; i < 3; ++i)
+    for (const Tensor& x : args) {
+      const Tensor leaf = x.detach().clone().requires_grad_();
+      g(leaf).sum().backward();
+      inside(leaf);
+    }
+  REQUIRE(g.backward_stats().regions_compiled > 0);
+  REQUIRE(Generator::get_default().seed() == seed);
+  REQUIRE(Generator::get_default().counter() == counter);
 }

@@ -2,6 +2,7 @@
 #include <any>
 #include <memory>
 #include <optional>
+#include <thread>
 #include "engine/autograd/function.h"
 #include "guard_rows.h"
 
@@ -24,26 +25,38 @@ std::vector<State> numbered(const std::function<Tensors(Maker&)>& make, int& num
 TEST_CASE("G33 a saved tensor written between forward and backward") {
   static int way = 0;
   const auto f = [](Tensors& v) {
-    const Tensor y = v[0].exp(), z = y * v[1];
+    const Tensor y = v[0].exp();
+    return tensors(y * v[1], y);
+  };
+  const auto after = [](Tensors&, Tensors& r) {
+    const Tensor z = r[0], y = r[1];
     if (way == 1) y.add_(1);                   // saved by exp and mul: an error
     if (way == 2) y.detach().add_(1);          // the same memory: an error
     if (way == 3) z.add_(1);                   // saved by nobody
     if (way == 4) y.data_ptr<float>()[0] = 2;  // behind autograd's back: as eager
     z.sum().backward();
-    return z.detach();
   };
-  check_pairs({.f = f, .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2, 3, 4}), .no_inference = kBackward});
-  const auto leaf = [](Tensors& v) {
-    const Tensor z = v[0] * v[1];
+  check_pairs({.f = f, .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2, 3, 4}), .after = after});
+  const auto forget_y = [f, after](Tensors& v) {
+    Tensors r = f(v);
+    after(v, r);
+    r.pop_back();
+    return r;
+  };
+  check_pairs({.f = forget_y,
+               .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2, 3, 4}),
+               .after = [](Tensors&, Tensors&) {},
+               .no_inference = kBackward,
+               .no_outside = kBackward});
+  const auto write_leaf = [](Tensors& v, Tensors& r) {
     {
       const NoGradGuard no_grad;
       if (way == 1) v[1].mul_(2);  // saved by mul: an error
       if (way == 2) v[1].select(0, 0).zero_();
     }
-    z.sum().backward();
-    return z.detach();
+    r[0].sum().backward();
   };
-  check_pairs({.f = leaf, .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2}), .no_inference = kBackward});
+  check_pairs({.f = GIVES(v[0] * v[1]), .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2}), .after = write_leaf});
 }
 
 TEST_CASE("G34 the same tensor in two slots") {
@@ -90,20 +103,25 @@ TEST_CASE("G36 grad undefined, zero, accumulated, shared with another tensor") {
         a.mutable_grad() = randn({a.size(1), a.size(0)}).t();
       }),
   };
-  const auto f = [](Tensors& v) {
-    const Tensor y = v[0] * v[1];
-    y.sum().backward();
-    return y.detach();
-  };
-  check_pairs({.f = f, .states = states, .no_inference = kBackward});
-  const auto with_reset = [](Tensors& v) {
-    (v[0] * v[1]).sum().backward();
+  check_pairs({.f = GIVES(v[0] * v[1]), .states = states, .after = [](Tensors&, Tensors& r) { r[0].sum().backward(); }});
+  const auto with_reset = [](Tensors& v, Tensors& r) {
+    r[0].sum().backward();
     v[0].mutable_grad().zero_();
     v[1].mutable_grad().reset();
-    v[0].sin().sum().backward();
-    return v[0].grad() * 2;
+    r[1].sum().backward();
+    r.push_back(v[0].grad() * 2);
   };
-  check_pairs({.f = with_reset, .states = states, .no_inference = kBackward});
+  check_pairs({.f = GIVES(v[0] * v[1], v[0].sin()),
+               .states = states,
+               .after = with_reset,
+               .no_outside = "two losses, each with and without gradients before: more variants than the limit"});
+  const auto reset_before = [](Tensors& v, Tensors& r) {
+    if (v[0].grad().defined()) v[0].mutable_grad().zero_();
+    v[1].mutable_grad().reset();
+    r[0].sum().backward();
+    r.push_back(v[0].grad() * 2);
+  };
+  check_pairs({.f = GIVES(v[0] * v[1]), .states = states, .after = reset_before});
 }
 
 TEST_CASE("G37 grad mode around and inside the call") {
@@ -149,7 +167,19 @@ TEST_CASE("G38 requires_grad changed inside the function") {
     after.sum().backward();
     return tensors(after.detach(), w.grad().defined() ? w.grad() : w);
   };
-  check_row({.f = f, .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2}), .no_inference = kBackward});
+  check_row({.f = f,
+             .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2}),
+             .no_inference = kBackward,
+             .no_outside = kBackward});
+  const auto forward = [](Tensors& v) {
+    const Tensor w = v[1].detach();
+    const Tensor before = v[0] * w;
+    if (way == 1) w.set_requires_grad(true);
+    const Tensor after = before + v[0] * w;
+    if (way == 2) w.set_requires_grad(true);
+    return tensors(after, w);
+  };
+  check_row({.f = forward, .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2})});
 }
 
 namespace {
@@ -190,8 +220,8 @@ TEST_CASE("G40 the training flag of one nested child") {
 
 TEST_CASE("G41 a second backward, retained graphs, graphs of gradients") {
   static int way = 0;
-  const auto f = [](Tensors& v) {
-    const Tensor y = (v[0].exp() * v[1]).sum();
+  const auto after = [](Tensors& v, Tensors& r) {
+    const Tensor y = r[0];
     if (way == 0) y.backward();
     if (way == 1) y.backward({}, true), y.backward();
     if (way == 2) y.backward(), y.backward();  // an error: the graph was freed
@@ -201,9 +231,10 @@ TEST_CASE("G41 a second backward, retained graphs, graphs of gradients") {
     }
     if (way == 4) y.backward({}, std::nullopt, true), v[0].grad().sum().backward();
     if (way == 5) y.backward(full({}, 2.0));
-    return y.detach();
   };
-  check_pairs({.f = f, .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2, 3, 4, 5}), .no_inference = kBackward});
+  check_pairs({.f = GIVES((v[0].exp() * v[1]).sum()),
+               .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2, 3, 4, 5}),
+               .after = after});
 }
 
 TEST_CASE("G41 backward of a graph made before the call") {
@@ -218,7 +249,22 @@ TEST_CASE("G41 backward of a graph made before the call") {
     v[0].backward();
     return v[0].detach();
   };
-  check_row({.f = f, .states = {made(false), made(true)}, .no_inference = kBackward, .no_sweep = "the argument is the loss"});
+  check_row({.f = f,
+             .states = {made(false), made(true)},
+             .no_inference = kBackward,
+             .no_outside = kBackward,
+             .no_sweep = "the argument is the loss"});
+}
+
+TEST_CASE("G41 backward through a graph whose first part was made before the call, kept or already freed") {
+  const auto made = [](std::optional<bool> retain) {
+    return State{[retain](Maker& m) {
+      const Tensor y = m({m.n, 3}).exp() * m({3});
+      if (retain && y.requires_grad()) y.sum().backward({}, *retain);
+      return tensors(y);
+    }};
+  };
+  check_row({.f = GIVES(v[0].sin() * 2), .states = {made(std::nullopt), made(true), made(false)}});
 }
 
 TEST_CASE("G42 hooks added and removed") {
@@ -244,17 +290,59 @@ TEST_CASE("G42 hooks of a result inside the function") {
   const auto f = [](Tensors& v) {
     const Tensor y = v[0] * v[1];
     unsigned id = 0;
-    if (way > 0) id = y.register_hook([](const Tensor& g) { return ++calls, g + 1; });
-    if (way == 2) y.remove_hook(id);
-    if (way == 3) y.retain_grad();
-    const Tensor z = y.exp();
-    z.sum().backward();
-    return tensors(z.detach(), y.grad());
+    if (way > 0 && y.requires_grad()) id = y.register_hook([](const Tensor& g) { return ++calls, g + 1; });
+    if (way == 2 && y.requires_grad()) y.remove_hook(id);
+    if (way == 3 && y.requires_grad()) y.retain_grad();
+    return tensors(y.exp(), y);
+  };
+  const auto after = [](Tensors&, Tensors& r) {
+    r[0].sum().backward();
+    r.push_back(r[1].grad());
+  };
+  check_pairs({.f = f, .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2, 3}), .after = after, .observe = [] {
+                 return std::to_string(std::exchange(calls, 0));
+               }});
+}
+
+TEST_CASE("G42 hooks of a result added and removed after the call") {
+  static int way = 0;
+  static double seen = 0;
+  const auto after = [](Tensors&, Tensors& r) {
+    unsigned id = 0;
+    if (way == 1 || way == 2) id = r[1].register_hook([](const Tensor& g) { return g * 2; });
+    if (way == 2) r[1].remove_hook(id);
+    if (way == 3) r[1].register_hook([](const Tensor& g) { seen += g.sum().item<float>(); });
+    if (way == 4) r[1].register_hook([](const Tensor&) -> Tensor { throw std::runtime_error("from a hook"); });
+    r[0].sum().backward();
+  };
+  const auto f = [](Tensors& v) {
+    const Tensor y = v[0] * v[1];
+    return tensors(y.exp(), y);
+  };
+  check_pairs({.f = f, .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2, 3, 4}), .after = after, .observe = [] {
+                 return std::to_string(std::exchange(seen, 0));
+               }});
+}
+
+TEST_CASE("G45 backward on another thread, its grad mode") {
+  static int way = 0;
+  const auto after = [](Tensors& v, Tensors& r) {
+    const auto pass = [&] {
+      const AutoGradMode grad_mode(way != 2);
+      if (way == 3) r.push_back(autograd::grad({r[0].sum()}, {v[0]}, {}, std::nullopt, true)[0]);
+      else r[0].backward(ones_like(r[0]));
+    };
+    if (way == 0) return pass();
+    std::exception_ptr error;
+    std::thread([&] {
+      try {
+        pass();
+      } catch (...) { error = std::current_exception(); }
+    }).join();
+    if (error) std::rethrow_exception(error);
   };
   check_pairs(
-      {.f = f, .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2, 3}), .no_inference = kBackward, .observe = [] {
-         return std::to_string(std::exchange(calls, 0));
-       }});
+      {.f = GIVES((v[0] * v[1]).exp()), .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2, 3}), .after = after});
 }
 
 TEST_CASE("G43 anomaly mode") {
@@ -278,7 +366,10 @@ TEST_CASE("G43 anomaly mode") {
     if (v[0].requires_grad()) (y * 0).sqrt().sum().backward();
     return tensors(y.detach().exp(), y);
   };
-  check_pairs({.f = inside, .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2}), .no_inference = kBackward});
+  check_pairs({.f = inside,
+               .states = numbered(ARGS(m({m.n, 3}), m({3})), way, {0, 1, 2}),
+               .no_inference = kBackward,
+               .no_outside = kBackward});
 }
 
 TEST_CASE("G43 saved-tensor hooks") {
@@ -361,7 +452,8 @@ TEST_CASE("G44 a custom function is replaced") {
   };
   check_pairs({.f = with_backward,
                .states = {set(0, 0), set(1, 0), set(2, 0), set(0, 1), set(0, 2), set(0, 3)},
-               .no_inference = kBackward});
+               .no_inference = kBackward,
+               .no_outside = kBackward});
   Chosen::forward_way = Chosen::backward_way = 0;
 }
 

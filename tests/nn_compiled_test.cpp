@@ -72,6 +72,19 @@ TEST_CASE("a module itself is compiled; its state is seen at every call") {
   for (int i = 0; i < 3; ++i) check_same(net, g, x);
 }
 
+TEST_CASE("explanations of a compiled module name the line of compile(), not one of the standard library") {
+  const Tensor x = randn({4, 6});
+  const auto places = [&](auto g) {
+    const std::string text = explain(g)(x).str();
+    CHECK_THAT(text, Catch::Contains("linear (nn_compiled_test.cpp:"));
+    CHECK_THAT(text, !Catch::Contains(".h:"));
+  };
+  const nn::Linear layer(6, 5);
+  places(compile(make_net()));
+  places(compile(layer));
+  places(compile(layer.ptr()));
+}
+
 TEST_CASE("dropout follows the mode and the generator") {
   nn::Sequential net(nn::Linear(6, 50), nn::Dropout(0.4), nn::ReLU());
   auto g = compile([&](Tensor x) { return net(x); });

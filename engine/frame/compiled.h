@@ -24,11 +24,12 @@ struct ArgumentList {
   }
 };
 
+/// A module holder or a pointer to a module.
 template <class F>
-concept HasForward = requires(F f) {
-  f->forward;
+concept IsModule = requires {
+  typename F::ContainedType;
 }
-|| requires(F f) { &std::remove_cvref_t<decltype(*f)>::forward; };
+|| requires { typename F::element_type; };
 
 }  // namespace detail
 
@@ -75,8 +76,11 @@ class Compiled {
  private:
   template <class... A>
   decltype(auto) invoke(A&&... args) {
-    if constexpr (std::is_invocable_v<F&, A...>) return std::invoke(f_, std::forward<A>(args)...);
-    else return f_->forward(std::forward<A>(args)...);  // a module holder
+    // Modules that take the place of their call get compile()'s: the nearest one in the user's code.
+    if constexpr (detail::IsModule<F> && requires { f_->forward(std::forward<A>(args)..., Loc()); })
+      return f_->forward(std::forward<A>(args)..., state_.get().loc);
+    else if constexpr (std::is_invocable_v<F&, A...>) return std::invoke(f_, std::forward<A>(args)...);
+    else return f_->forward(std::forward<A>(args)...);
   }
   F f_;
   CompiledHandle state_;

@@ -51,6 +51,7 @@ Tensor Optimizer::step(const LossClosure& closure, Loc loc) try {
     loss = closure();
   }
   NoGradGuard no_grad;
+  check_gradients();
   size_t index = 0;
   for (const auto& group : groups_) {
     const OptimizerOptions& options = group.options();
@@ -61,6 +62,20 @@ Tensor Optimizer::step(const LossClosure& closure, Loc loc) try {
   }
   return loss;
 } catch (const std::bad_alloc&) { throw_out_of_memory(); }
+
+// All before the first update: a step is made whole or not at all. (backward() gives fitting ones, mutable_grad() takes any.)
+void Optimizer::check_gradients() const {
+  size_t index = 0;
+  for (const auto& group : groups_) {
+    for (const Tensor& p : group.params()) {
+      const Tensor& g = p.grad();
+      if (g.defined() && !(g.sizes() == p.sizes()))
+        raise<ShapeError>("step: the gradient of parameter {} has shape {}, the parameter {}", index, to_string(g.sizes()),
+                          to_string(p.sizes()));
+      ++index;
+    }
+  }
+}
 
 OptimizerStateDict Optimizer::state_dict() const try {
   NoGradGuard no_grad;

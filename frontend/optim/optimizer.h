@@ -69,6 +69,7 @@ class Optimizer {
   void zero_grad(bool set_to_none = false, Loc loc = Loc::current());
   /// One update of every parameter that has a gradient. A closure computes the loss anew, with gradients on; its result is
   /// returned.
+  /// @throws ShapeError for a gradient that does not have the shape of its parameter. Nothing is changed then.
   Tensor step(const LossClosure& closure = nullptr, Loc loc = Loc::current());
 
   /// A copy of all options and of what is remembered of each parameter; later steps do not change it.
@@ -93,6 +94,8 @@ class Optimizer {
   void add_groups(const std::vector<OptimizerParamGroup>& groups);
 
  private:
+  void check_gradients() const;
+
   std::vector<OptimizerParamGroup> groups_;
   std::unique_ptr<OptimizerOptions> defaults_;
 };
