@@ -138,9 +138,10 @@ struct Leaf {
   Leaf* next_variant = nullptr;              // same end, other aliases
   std::atomic<ProgramEntry*> programs{nullptr};
   std::atomic<int> seen{0};
-  std::atomic<Event*> successor{nullptr};  // first event of the region that came next, the last time
-  std::mutex compiling;                    // single flight
-  Break reason = Break::frame_end;         // of the first close
+  std::vector<std::vector<int64_t>> seen_once;  // sizes of a generalised region without a program; guarded by `compiling`
+  std::atomic<Event*> successor{nullptr};       // first event of the region that came next, the last time
+  std::mutex compiling;                         // single flight
+  Break reason = Break::frame_end;              // of the first close
   Loc reason_loc;
   std::atomic<double> compile_us{0};
   std::vector<std::unique_ptr<ProgramEntry>> owned;  // guarded by `compiling`
