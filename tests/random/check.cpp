@@ -25,11 +25,6 @@ struct Pair {
   std::string difference() const { return test::difference(eager, eager_inputs, compiled, compiled_inputs); }
 };
 
-struct RandomState {
-  uint64_t seed = Generator::get_default().seed(), counter = Generator::get_default().counter();
-  friend bool operator==(const RandomState&, const RandomState&) = default;
-};
-
 bool ran_out_of_memory(const Run& run) {
   return std::any_of(run.errors.begin(), run.errors.end(),
                      [](const std::string& e) { return e.find("sinter::OutOfMemoryError") != std::string::npos; });
@@ -82,14 +77,14 @@ std::string check_program(const Program& p, const Config& config, Rates& rates) 
     manual_seed(99);
     now.eager = run_program(p, call, now.eager_inputs, body);
     if (ran_out_of_memory(now.eager)) break;  // compiled code may do without that tensor
-    const RandomState after_eager;
+    const GeneratorState after_eager = default_generator().get_state();
     manual_seed(99);
     now.compiled = run_program(p, call, now.compiled_inputs, compiled);
     ++rates.calls;
     rates.valid += now.eager.valid;
     rates.invalid += now.eager.invalid;
     found = now.difference();
-    if (found.empty() && !(after_eager == RandomState{})) found = "state of the generator";
+    if (found.empty() && !(after_eager == default_generator().get_state())) found = "state of the generator";
     if (!found.empty()) found = fmt::format("call {}: {}", i, found);
     history.push_back(std::move(now));
   }

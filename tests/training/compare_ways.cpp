@@ -10,12 +10,6 @@ namespace {
 constexpr Way kWays[] = {Way::Step, Way::Forward, Way::ForwardAndUpdate, Way::Gradients};
 constexpr int kNew = 3;  // a situation compiles nothing when it was there so often before
 
-struct RandomState {
-  uint64_t seed = Generator::get_default().seed(), counter = Generator::get_default().counter();
-  void set() const { Generator::get_default().set_state(seed, counter); }
-  friend bool operator==(const RandomState&, const RandomState&) = default;
-};
-
 /// Perhaps: then it counts how batches lie in memory.
 bool writes_data(const Plan& p) {
   for (const LayerPlan& l : p.layers)
@@ -66,17 +60,16 @@ double share(int64_t part, int64_t all) { return all == 0 ? 1 : static_cast<doub
 std::string compare_ways(const Plan& plan, const Config& config, TrainingRates& rates) {
   const ConfigScope scope(config);
   World eager(plan, Way::Eager);
-  const RandomState start;
+  GeneratorState before = default_generator().get_state();
   std::vector<std::unique_ptr<World>> worlds;
   for (const Way way : kWays) worlds.push_back(std::make_unique<World>(plan, way));
   const bool counted = config.stress == Stress{} && isa() != Isa::None && is_steady(plan);
   std::map<std::string, int> situations;  // how often one came after another
-  RandomState before = start;
   std::string found;
   for (int i = 0; i < plan.steps && found.empty(); ++i) {
-    before.set();
+    default_generator().set_state(before);
     eager.step(i);
-    const RandomState after;
+    const GeneratorState after = default_generator().get_state();
     const Run want = eager.seen();
     const int known = situations[situation_of(plan, i) + "after " + (i > 0 ? situation_of(plan, i - 1) : "nothing")]++;
     const bool steady = counted && known >= kNew && !eager.failed();
@@ -85,10 +78,10 @@ std::string compare_ways(const Plan& plan, const Config& config, TrainingRates& 
     for (size_t w = 0; w < worlds.size() && found.empty(); ++w) {
       World& world = *worlds[w];
       const int64_t compiled = world.stats().regions_compiled;
-      before.set();
+      default_generator().set_state(before);
       world.step(i);
       found = named(difference(want, {}, world.seen(), {}), world);
-      if (found.empty() && !(after == RandomState{})) found = "state of the generator";
+      if (found.empty() && !(after == default_generator().get_state())) found = "state of the generator";
       if (found.empty() && steady && world.stats().regions_compiled != compiled)
         found = fmt::format("{} regions compiled in a step with nothing new", world.stats().regions_compiled - compiled);
       if (!found.empty()) found = fmt::format("step {}, {}: {}", i, way_name(kWays[w]), found);
