@@ -67,6 +67,7 @@ class Drawer {
     p_.penalty = c_.one_in(8);
     p_.input_penalty = p_.input_grad && c_.one_in(4);
     if (c_.one_in(5)) p_.scale = 128;
+    p_.thread = c_.one_in(12);
     p_.hook = c_.one_in(8);
   }
 

@@ -30,6 +30,7 @@ class Weights {
   bool training = true;
   bool compiled = false;  // functions that a layer makes are compiled
   Tensor kept;
+  Generator generator{5};
 
  private:
   Tensor parameter(size_t i, const std::vector<int64_t>& sizes, double mean);

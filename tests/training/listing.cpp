@@ -50,11 +50,12 @@ std::string loop_text(const Plan& p) {
   line(p.input_penalty, "loss = loss + grad({loss}, {x}, {}, true, true)[0].square().sum() * 0.01");
   line(p.micro > 1, fmt::format("loss = loss * (1.0 / {})", p.micro));
   line(p.scale != 0, fmt::format("loss = loss * {}", p.scale));
+  const char* const where = p.thread ? "  // on another thread" : "";
   if (p.other_loss >= 0) {
     line(true, fmt::format("other = ({}) * 0.3", loss_rows()[static_cast<size_t>(p.other_loss)].code));
-    line(true, "loss.backward({}, true); other.backward()");
+    line(true, fmt::format("loss.backward({{}}, true); other.backward(){}", where));
   } else {
-    line(true, "loss.backward()");
+    line(true, fmt::format("loss.backward(){}", where));
   }
   line(p.scale != 0, fmt::format("for (p : parameters) p.grad().mul_(1 / {})", p.scale));
   line(p.clip != Clip::None, clip_name(p.clip));

@@ -44,6 +44,7 @@ struct Plan {
   bool penalty = false;           // the squares of the parameters are added
   bool input_penalty = false;     // and those of the gradient of the input (double backward)
   double scale = 0;               // not 0: the loss is multiplied, gradients divided before the update
+  bool thread = false;            // the backward pass runs on another thread
   bool hook = false;              // a hook on the first parameter changes its gradient
   // optimizer
   Optim optim = Optim::SGD;

@@ -1,5 +1,6 @@
 #include "world.h"
 #include <cmath>
+#include <future>
 #include <limits>
 #include "engine/autograd/autograd.h"
 
@@ -10,8 +11,12 @@ constexpr int64_t kWords = 11;
 }
 
 const char* way_name(Way way) {
-  static const char* const names[] = {"eager", "the step compiled", "the forward compiled", "forward and update compiled",
-                                      "forward and backward compiled"};
+  static const char* const names[] = {"eager",
+                                      "the step compiled",
+                                      "the forward compiled",
+                                      "forward and update compiled",
+                                      "forward and backward compiled",
+                                      "every second step compiled"};
   return names[static_cast<size_t>(way)];
 }
 
@@ -65,7 +70,7 @@ void World::compile_parts() {
   }
   if (way_ == Way::ForwardAndUpdate) update_ = compiled(std::move(update_), "update");
   if (way_ == Way::Gradients) gradients_ = compiled(std::move(gradients_), "gradients");
-  if (way_ == Way::Step) step_ = compiled(std::move(step_), "step");
+  if (way_ == Way::Step || way_ == Way::Sometimes) step_ = compiled(std::move(step_), "step");
 }
 
 Tensor World::layers(Tensor x, size_t from, size_t to) {
@@ -123,13 +128,18 @@ Tensor World::gradients(const Batch& b) {
   const Tensor scaled = plan_.scale != 0 ? loss * plan_.scale : loss;
   if (plan_.other_loss >= 0) {
     Tensor other = loss_of(out, b, plan_.other_loss) * 0.3;
-    scaled.backward({}, true);
-    other.backward();
+    backward(scaled, true);
+    backward(other);
     results_.emplace_back("the other loss", other.detach());
   } else {
-    scaled.backward();
+    backward(scaled);
   }
   return loss.detach();
+}
+
+void World::backward(const Tensor& loss, std::optional<bool> retain_graph) {
+  if (plan_.thread) std::async(std::launch::async, [&] { loss.backward({}, retain_graph); }).get();
+  else loss.backward({}, retain_graph);
 }
 
 void World::zero() {
@@ -193,7 +203,7 @@ void World::step(int i) {
     before(i);
     batches_.clear();
     for (int64_t m = 0; m < plan_.micro && !plan_.slice_inside; ++m) batches_.push_back(batch(i * plan_.micro + m));
-    step_();
+    way_ == Way::Sometimes&& i % 2 == 1 ? train() : step_();
     if (plan_.evaluate > 0 && i % plan_.evaluate == plan_.evaluate - 1) {
       NoGradGuard no_grad;
       weights_.training = false;
@@ -219,7 +229,7 @@ void World::visit(const std::function<void(const std::string&, const Tensor&)>& 
 
 /// Rates and what else optimizers count.
 std::string World::numbers() const {
-  std::string out;
+  std::string out = fmt::format("generator {}; ", weights_.generator.counter());
   for (const auto& group : optimizer_.optimizer->param_groups())
     out += fmt::format("lr {} momentum {}; ", group.options().get_lr(), group.options().get_momentum().value_or(-1));
   for (const Tensor& p : weights_.parameters())

@@ -12,7 +12,8 @@ enum class Way : uint8_t {
   Step,              // all of a step
   Forward,           // the forward pass, in an eager loop
   ForwardAndUpdate,  // that and, apart from it, the optimizer's step
-  Gradients          // forward, loss and backward
+  Gradients,         // forward, loss and backward
+  Sometimes          // all of a step, in every second step
 };
 const char* way_name(Way way);
 
@@ -50,6 +51,7 @@ class World {
   Batch batch(int64_t number);
   Tensor loss_of(const Tensor& out, const Batch& b, int row);
   Tensor gradients(const Batch& b);
+  void backward(const Tensor& loss, std::optional<bool> retain_graph = std::nullopt);
   void zero();
   void clip_and_step();
   void update();
