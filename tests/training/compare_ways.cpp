@@ -82,6 +82,7 @@ std::string compare_ways(const Plan& plan, const Config& config, TrainingRates& 
       world.step(i);
       found = named(difference(want, {}, world.seen(), {}), world);
       if (found.empty() && !(after == default_generator().get_state())) found = "state of the generator";
+      if (found.empty() && world.stats().verify_failures > 0) found = "a program failed its verification";
       if (found.empty() && steady && world.stats().regions_compiled != compiled)
         found = fmt::format("{} regions compiled in a step with nothing new", world.stats().regions_compiled - compiled);
       if (!found.empty()) found = fmt::format("step {}, {}: {}", i, way_name(kWays[w]), found);

@@ -59,6 +59,7 @@ class Drawer {
     }
     p_.pool = static_cast<int>(c_.pick(3));
     p_.split = c_.one_in(4);
+    p_.flat = c_.one_in(10);
   }
 
   void draw_loss() {
@@ -90,6 +91,8 @@ class Drawer {
     p_.steps = static_cast<int>(between(4, 10));
     if (c_.one_in(5)) p_.micro = between(2, 3);
     p_.zero = c_.one_in(8) ? Zero::Never : c_.one_in(2) ? Zero::ToZero : Zero::ToNone;
+    p_.flat_grads = c_.one_in(10);
+    p_.closure = c_.one_in(10);
     p_.zero_last = c_.one_in(4);
     p_.only_step = !c_.one_in(3);
     if (c_.one_in(5)) p_.average = 0.9;

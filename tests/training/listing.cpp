@@ -57,8 +57,9 @@ std::string loop_text(const Plan& p) {
   } else {
     line(true, fmt::format("loss.backward(){}", where));
   }
-  line(p.scale != 0, fmt::format("for (p : parameters) p.grad().mul_(1 / {})", p.scale));
-  line(p.clip != Clip::None, clip_name(p.clip));
+  line(p.scale != 0 && !p.closure, fmt::format("for (p : parameters) p.grad().mul_(1 / {})", p.scale));
+  line(p.clip != Clip::None && !p.closure, clip_name(p.clip));
+  if (p.closure) s += "  // all of this by opt.step(closure)\n";
   line(true, fmt::format("opt.step(){}", p.only_step ? "" : "  // compiled with what is around it"));
   line(p.average != 0, fmt::format("averages of the parameters: a.mul_({0}).add_(p, 1 - {0})", p.average));
   line(p.schedule != Schedule::None, "scheduler.step()");
@@ -80,6 +81,8 @@ std::string listing(const Plan& p) {
   static const char* const pools[] = {"mean({1})", "flatten(1)", "select(1, -1)"};
   if (p.tokens > 0) s += fmt::format("  x = x.{};\n", pools[p.pool]);
   s += fmt::format("  return linear(x, w, b);  // {} outputs\n}}\n", p.outputs);
+  if (p.flat) s += "the parameters are views of one tensor\n";
+  if (p.flat_grads) s += "the gradients are views of one tensor, and are zeroed in place\n";
   if (p.hook) s += "parameter 0 has a hook that halves its gradient\n";
   for (const GroupPlan& g : p.groups)
     s += fmt::format("{}(lr {}, momentum or beta1 {}, dampening or decay {}, weight_decay {}{})\n", optim_name(p.optim), g.lr,

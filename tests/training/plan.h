@@ -38,6 +38,7 @@ struct Plan {
   // model
   std::vector<LayerPlan> layers;
   int pool = 0;        // how three dimensions become two: mean, flatten, last
+  bool flat = false;   // the parameters share one memory
   bool split = false;  // the forward pass is two compiled functions
   // loss
   int loss = 0, other_loss = -1;  // rows of losses.inc; another one: two backward passes through one graph
@@ -55,13 +56,15 @@ struct Plan {
   int steps = 6;
   int64_t micro = 1;  // gradients of so many batches are accumulated
   Zero zero = Zero::ToNone;
-  bool zero_last = false;  // after the update, not before the forward pass
-  bool only_step = true;   // the compiled update is opt.step() alone; else with clipping and averages
-  double average = 0;      // not 0: moving averages of the parameters
-  int64_t evaluate = 0;    // not 0: every so many steps, without gradients, in evaluation mode
-  int reload = -1;         // before this step the optimizer loads its own state
-  int thaw = -1;           // before this step everything frozen is trained
-  int freeze = -1;         // before this step the first parameter is frozen
+  bool flat_grads = false;  // gradients share one memory from the start; they are never dropped
+  bool closure = false;     // the optimizer's step calls what computes the loss; nothing is clipped or scaled
+  bool zero_last = false;   // after the update, not before the forward pass
+  bool only_step = true;    // the compiled update is opt.step() alone; else with clipping and averages
+  double average = 0;       // not 0: moving averages of the parameters
+  int64_t evaluate = 0;     // not 0: every so many steps, without gradients, in evaluation mode
+  int reload = -1;          // before this step the optimizer loads its own state
+  int thaw = -1;            // before this step everything frozen is trained
+  int freeze = -1;          // before this step the first parameter is frozen
 };
 
 }  // namespace sinter::test

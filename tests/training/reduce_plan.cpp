@@ -51,11 +51,12 @@ class PlanReducer {
     bool plainer = set(&Plan::tokens, int64_t{0}) | set(&Plan::dtype, kFloat) | set(&Plan::transposed, false) |
                    set(&Plan::input_grad, false) | set(&Plan::slice_inside, false) | set(&Plan::split, false) |
                    set(&Plan::pool, 0) | set(&Plan::other_loss, -1) | set(&Plan::penalty, false) |
-                   set(&Plan::input_penalty, false) | set(&Plan::scale, 0.0) | set(&Plan::hook, false) |
-                   set(&Plan::thread, false) | set(&Plan::schedule, Schedule::None) | set(&Plan::clip, Clip::None) |
-                   set(&Plan::micro, int64_t{1}) | set(&Plan::zero, Zero::ToNone) | set(&Plan::zero_last, false) |
-                   set(&Plan::only_step, true) | set(&Plan::average, 0.0) | set(&Plan::evaluate, int64_t{0}) |
-                   set(&Plan::reload, -1) | set(&Plan::thaw, -1) | set(&Plan::freeze, -1);
+                   set(&Plan::input_penalty, false) | set(&Plan::scale, 0.0) | set(&Plan::hook, false) | set(&Plan::flat, false) |
+                   set(&Plan::flat_grads, false) | set(&Plan::closure, false) | set(&Plan::thread, false) |
+                   set(&Plan::schedule, Schedule::None) | set(&Plan::clip, Clip::None) | set(&Plan::micro, int64_t{1}) |
+                   set(&Plan::zero, Zero::ToNone) | set(&Plan::zero_last, false) | set(&Plan::only_step, true) |
+                   set(&Plan::average, 0.0) | set(&Plan::evaluate, int64_t{0}) | set(&Plan::reload, -1) | set(&Plan::thaw, -1) |
+                   set(&Plan::freeze, -1);
     if (p_.groups.size() > 1) plainer |= attempt([](Plan& q) { q.groups.resize(1); });
     for (size_t g = 0; g < p_.groups.size(); ++g)
       for (double GroupPlan::*field : {&GroupPlan::momentum, &GroupPlan::dampening, &GroupPlan::weight_decay})

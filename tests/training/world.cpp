@@ -3,6 +3,7 @@
 #include <future>
 #include <limits>
 #include "engine/autograd/autograd.h"
+#include "frontend/nn/set_data.h"
 
 namespace sinter::test {
 
@@ -44,8 +45,24 @@ void World::make_model() {
     weights_.kept.reset();
     for (const Tensor& b : weights_.buffers()) b.zero_();
   }
+  share_memory();
   const Tensor& first = weights_.parameters().front();
   if (plan_.hook && first.requires_grad()) first.register_hook([](const Tensor& g) { return g * 0.5; });
+}
+
+/// Parameters, or their gradients, become views of one tensor.
+void World::share_memory() {
+  NoGradGuard no_grad;
+  int64_t total = 0, at = 0;
+  for (const Tensor& p : weights_.parameters()) total += p.numel();
+  if (plan_.flat) flat_ = zeros({total}, plan_.dtype);
+  if (plan_.flat_grads) flat_grads_ = zeros({total}, plan_.dtype);
+  for (const Tensor& p : weights_.parameters()) {
+    const auto part = [&](const Tensor& all) { return all.narrow(0, at, p.numel()).view(p.sizes()); };
+    if (plan_.flat) sinter::detail::set_data(p, part(flat_).copy_(p));
+    if (plan_.flat_grads && p.requires_grad()) p.mutable_grad() = part(flat_grads_);
+    at += p.numel();
+  }
 }
 
 /// The function, compiled, with its counters remembered.
@@ -143,7 +160,7 @@ void World::backward(const Tensor& loss, std::optional<bool> retain_graph) {
 }
 
 void World::zero() {
-  if (plan_.zero != Zero::Never) optimizer_.optimizer->zero_grad(plan_.zero == Zero::ToNone);
+  if (plan_.zero != Zero::Never) optimizer_.optimizer->zero_grad(plan_.zero == Zero::ToNone && !plan_.flat_grads);
 }
 
 void World::clip_and_step() {
@@ -176,7 +193,8 @@ void World::average() {
 
 void World::update() { plan_.only_step ? clip_and_step() : update_(); }
 
-void World::train() {
+/// Gradients of all batches of a step; the last one's loss.
+Tensor World::accumulate() {
   if (!plan_.zero_last) zero();
   Tensor loss;
   for (int64_t m = 0; m < plan_.micro; ++m) {
@@ -184,7 +202,18 @@ void World::train() {
     loss = gradients_(b);
     results_.emplace_back("a loss", loss);
   }
-  update();
+  return loss;
+}
+
+void World::train() {
+  Tensor loss;
+  if (plan_.closure) {
+    loss = optimizer_.optimizer->step([this] { return accumulate(); });
+    if (plan_.average != 0) average();
+  } else {
+    loss = accumulate();
+    update();
+  }
   schedule_(loss);
   if (plan_.zero_last) zero();
 }
@@ -225,6 +254,8 @@ void World::visit(const std::function<void(const std::string&, const Tensor&)>& 
   for (const Tensor& t : averages_) f("an average", t);
   for (const Tensor& t : weights_.buffers()) f("a buffer", t);
   f("the inputs", inputs_);
+  f("the memory of the parameters", flat_);
+  f("the memory of the gradients", flat_grads_);
 }
 
 /// Rates and what else optimizers count.
@@ -265,6 +296,7 @@ CompileStats World::stats() const {
     sum.replays += s.replays;
     sum.interpreted += s.interpreted;
     sum.eager_fallbacks += s.eager_fallbacks;
+    sum.verify_failures += s.verify_failures;
   }
   return sum;
 }

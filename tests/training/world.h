@@ -42,6 +42,7 @@ class World {
   };
 
   void make_model();
+  void share_memory();
   void compile_parts();
   template <class F>
   F compiled(F f, const char* name);
@@ -57,6 +58,7 @@ class World {
   void update();
   void average();
   void train();
+  Tensor accumulate();
   void before(int i);
   void visit(const std::function<void(const std::string&, const Tensor&)>& f) const;
   std::string numbers() const;
@@ -64,6 +66,7 @@ class World {
   const Plan& plan_;
   const Way way_;
   Weights weights_;
+  Tensor flat_, flat_grads_;
   Tensor inputs_, classes_, targets_;
   AnyOptimizer optimizer_;
   std::function<void(const Tensor&)> schedule_;
