@@ -34,10 +34,11 @@ class Drawer {
   }
 
   void draw_data() {
-    p_.batch = c_.one_in(6) ? 1 : between(2, 9);
+    big_ = c_.one_in(20);
+    p_.batch = c_.one_in(6) ? 1 : between(2, big_ ? 40 : 9);
     const int64_t batches = between(1, 3);
     p_.rows = p_.batch * batches + (c_.one_in(3) ? p_.batch / 2 : 0);
-    p_.features = between(1, 20);
+    p_.features = between(1, big_ ? 150 : 20);
     p_.outputs = between(2, 7);
     if (c_.one_in(5)) p_.tokens = between(1, 4);
     if (c_.one_in(7)) p_.dtype = kDouble;
@@ -47,11 +48,11 @@ class Drawer {
   }
 
   void draw_layers() {
-    const int64_t n = between(1, 10);
+    const int64_t n = between(1, c_.one_in(20) ? 30 : 10);
     for (int64_t i = 0; i < n; ++i) {
       LayerPlan l;
       l.kind = row(layer_rows());
-      l.k = between(0, c_.one_in(4) ? 40 : 12);
+      l.k = between(0, !c_.one_in(4) ? 12 : big_ ? 200 : 40);
       l.s = static_cast<double>(between(1, 9)) / 10;
       if (c_.one_in(12)) l.every = 2;
       l.frozen = c_.one_in(8);
@@ -123,6 +124,7 @@ class Drawer {
   }
 
   Choices& c_;
+  bool big_ = false;  // kernels run through many vectors
   Plan p_;
 };
 
