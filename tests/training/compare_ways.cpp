@@ -74,7 +74,8 @@ std::string compare_ways(const Plan& plan, const Config& config, TrainingRates& 
     const int known = situations[situation_of(plan, i) + "after " + (i > 0 ? situation_of(plan, i - 1) : "nothing")]++;
     for (size_t w = 0; w < worlds.size() && found.empty(); ++w) {
       World& world = *worlds[w];
-      const bool steady = counted && known >= (kWays[w] == Way::Sometimes ? 2 * kNew : kNew) && !eager.failed();
+      const bool steady =
+          counted && i != plan.forget && known >= (kWays[w] == Way::Sometimes ? 2 * kNew : kNew) && !eager.failed();
       ++rates.steps;
       rates.steady += steady;
       const int64_t compiled = world.stats().regions_compiled;
@@ -88,6 +89,7 @@ std::string compare_ways(const Plan& plan, const Config& config, TrainingRates& 
       if (!found.empty()) found = fmt::format("step {}, {}: {}", i, way_name(kWays[w]), found);
     }
     before = after;
+    if (i == plan.forget) situations.clear();
   }
   ++rates.programs;
   rates.finite += eager.finite();

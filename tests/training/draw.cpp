@@ -102,6 +102,7 @@ class Drawer {
     p_.reload = once();
     p_.thaw = once();
     p_.freeze = once();
+    p_.forget = once();
   }
 
   bool trains() const {

@@ -46,6 +46,7 @@ std::string loop_text(const Plan& p) {
   line(p.micro > 1, fmt::format("{} times, as far as backward", p.micro));
   line(true, fmt::format("out = net(x){}", p.split ? " in two compiled functions" : ""));
   line(true, fmt::format("loss = {}", loss_rows()[static_cast<size_t>(p.loss)].code));
+  line(p.forget >= 0, fmt::format("if (step == {}) sinter::reset()", p.forget));
   line(p.penalty, "for (p : parameters) loss = loss + p.square().sum() * 1e-3");
   line(p.input_penalty, "loss = loss + grad({loss}, {x}, {}, true, true)[0].square().sum() * 0.01");
   line(p.micro > 1, fmt::format("loss = loss * (1.0 / {})", p.micro));

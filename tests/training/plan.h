@@ -64,6 +64,7 @@ struct Plan {
   int64_t evaluate = 0;     // not 0: every so many steps, without gradients, in evaluation mode
   int reload = -1;          // before this step the optimizer loads its own state
   int thaw = -1;            // before this step everything frozen is trained
+  int forget = -1;          // in this step everything compiled is forgotten, between a forward and a backward pass
   int freeze = -1;          // before this step the first parameter is frozen
 };
 

@@ -56,7 +56,7 @@ class PlanReducer {
                    set(&Plan::schedule, Schedule::None) | set(&Plan::clip, Clip::None) | set(&Plan::micro, int64_t{1}) |
                    set(&Plan::zero, Zero::ToNone) | set(&Plan::zero_last, false) | set(&Plan::only_step, true) |
                    set(&Plan::average, 0.0) | set(&Plan::evaluate, int64_t{0}) | set(&Plan::reload, -1) | set(&Plan::thaw, -1) |
-                   set(&Plan::freeze, -1);
+                   set(&Plan::freeze, -1) | set(&Plan::forget, -1);
     if (p_.groups.size() > 1) plainer |= attempt([](Plan& q) { q.groups.resize(1); });
     for (size_t g = 0; g < p_.groups.size(); ++g)
       for (double GroupPlan::*field : {&GroupPlan::momentum, &GroupPlan::dampening, &GroupPlan::weight_decay})

@@ -137,6 +137,7 @@ Tensor World::loss_of(const Tensor& out, const Batch& b, int row) {
 Tensor World::gradients(const Batch& b) {
   const Tensor out = forward(b.x);
   Tensor loss = loss_of(out, b, plan_.loss);
+  if (now_ == plan_.forget && way_ != Way::Eager) sinter::reset();
   if (plan_.penalty)
     for (const Tensor& p : weights_.parameters()) loss = loss + p.square().sum() * 1e-3;
   if (plan_.input_penalty && b.x.requires_grad())
