@@ -63,7 +63,7 @@ std::string compare_ways(const Plan& plan, const Config& config, TrainingRates& 
   GeneratorState before = default_generator().get_state();
   std::vector<std::unique_ptr<World>> worlds;
   for (const Way way : kWays) worlds.push_back(std::make_unique<World>(plan, way));
-  const bool counted = config.stress == Stress{} && isa() != Isa::None && is_steady(plan);
+  const bool plain = config.stress == Stress{} && isa() != Isa::None, counted = plain && is_steady(plan);
   std::map<std::string, int> situations;  // how often one came after another
   std::string found;
   for (int i = 0; i < plan.steps && found.empty(); ++i) {
@@ -77,6 +77,7 @@ std::string compare_ways(const Plan& plan, const Config& config, TrainingRates& 
       const bool steady =
           counted && i != plan.forget && known >= (kWays[w] == Way::Sometimes ? 2 * kNew : kNew) && !eager.failed();
       ++rates.steps;
+      rates.plain += plain;
       rates.steady += steady;
       const int64_t compiled = world.stats().regions_compiled;
       default_generator().set_state(before);
@@ -94,18 +95,19 @@ std::string compare_ways(const Plan& plan, const Config& config, TrainingRates& 
   ++rates.programs;
   rates.finite += eager.finite();
   rates.failing += eager.failed();
-  if (isa() != Isa::None && config.stress == Stress{})
+  if (plain)
     for (const auto& world : worlds) count(*world, rates);
   return found;
 }
 
 double TrainingRates::finite_share() const { return share(finite, programs); }
 double TrainingRates::replayed_share() const { return share(replayed, compiled + replayed + interpreted); }
-double TrainingRates::steady_share() const { return share(steady, steps); }
+double TrainingRates::steady_share() const { return share(steady, plain); }
 
 std::string TrainingRates::str() const {
   return fmt::format(
-      "{} programs trained ({:.1f} % to finite parameters, {:.1f} % threw), {} steps ({:.0f} % may not compile); of the regions "
+      "{} programs trained ({:.1f} % to finite parameters, {:.1f} % threw), {} steps ({:.0f} % of those without stress may not "
+      "compile); of the regions "
       "{} "
       "compiled, {} replayed, {} interpreted, {} given up",
       programs, 100 * finite_share(), 100 * share(failing, programs), steps, 100 * steady_share(), compiled, replayed,

@@ -10,7 +10,7 @@ namespace sinter::test {
 /// Whether the programs test anything.
 struct TrainingRates {
   int64_t programs = 0, finite = 0, failing = 0;  // finite parameters at the end; something threw
-  int64_t steps = 0, steady = 0;                  // of one way; of these, such that may not compile
+  int64_t steps = 0, plain = 0, steady = 0;       // of one way; without stress; of these, such that may not compile
   int64_t compiled = 0, replayed = 0, interpreted = 0, fallbacks = 0;
   double finite_share() const;
   double replayed_share() const;  // of the regions that were closed

@@ -13,7 +13,7 @@
 namespace sinter::test {
 namespace {
 
-constexpr double kFinite = 0.9, kSteady = 0.03, kReplayed = 0.3;  // least shares
+constexpr double kFinite = 0.9, kSteady = 0.06, kReplayed = 0.3;  // least shares
 constexpr int kMostDifferences = 10;
 constexpr int64_t kEnoughForRates = 200;  // programs
 
