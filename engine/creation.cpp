@@ -192,13 +192,15 @@ Tensor full_like(const Tensor& self, Scalar fill_value, TensorOptions options, L
 }
 Tensor zeros_like(const Tensor& self, TensorOptions options, Loc loc) { return full_like(self, 0, options, loc); }
 Tensor ones_like(const Tensor& self, TensorOptions options, Loc loc) { return full_like(self, 1, options, loc); }
-Tensor rand_like(const Tensor& self, TensorOptions options, Loc loc) {
+Tensor rand_like(const Tensor& self, GeneratorArg generator, TensorOptions options, Loc loc) {
   const TensorOptions o = like(self, options);
-  return finish(in_order_of(self, loc, [&](IntArrayRef s) { return rand(s, o, loc); }), options, loc);
+  return finish(in_order_of(self, loc, [&](IntArrayRef s) { return rand(s, generator, o, loc); }), options, loc);
 }
-Tensor randn_like(const Tensor& self, TensorOptions options, Loc loc) {
+Tensor rand_like(const Tensor& self, TensorOptions options, Loc loc) { return rand_like(self, std::nullopt, options, loc); }
+Tensor randn_like(const Tensor& self, GeneratorArg generator, TensorOptions options, Loc loc) {
   const TensorOptions o = like(self, options);
-  return finish(in_order_of(self, loc, [&](IntArrayRef s) { return randn(s, o, loc); }), options, loc);
+  return finish(in_order_of(self, loc, [&](IntArrayRef s) { return randn(s, generator, o, loc); }), options, loc);
 }
+Tensor randn_like(const Tensor& self, TensorOptions options, Loc loc) { return randn_like(self, std::nullopt, options, loc); }
 
 }  // namespace sinter

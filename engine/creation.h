@@ -9,7 +9,7 @@
 namespace sinter {
 
 // Sizes must be >= 0 and their product must fit 63 bits (ShapeError). The dtype defaults to default_dtype() unless said
-// otherwise. Random functions draw from the default generator (manual_seed).
+// otherwise. Random functions draw from the default generator (manual_seed) unless they are given one.
 Tensor empty(IntArrayRef size, TensorOptions options = {}, Loc loc = Loc::current());
 Tensor empty_strided(IntArrayRef size, IntArrayRef stride, TensorOptions options = {}, Loc loc = Loc::current());
 Tensor zeros(IntArrayRef size, TensorOptions options = {}, Loc loc = Loc::current());
@@ -26,13 +26,21 @@ Tensor eye(int64_t n, TensorOptions options = {}, Loc loc = Loc::current());
 Tensor eye(int64_t n, int64_t m, TensorOptions options = {}, Loc loc = Loc::current());
 /// Uniform in [0, 1); standard normal; integers in [low, high) (int64 by default); a random order of 0..n-1.
 Tensor rand(IntArrayRef size, TensorOptions options = {}, Loc loc = Loc::current());
+Tensor rand(IntArrayRef size, GeneratorArg generator, TensorOptions options = {}, Loc loc = Loc::current());
 Tensor randn(IntArrayRef size, TensorOptions options = {}, Loc loc = Loc::current());
+Tensor randn(IntArrayRef size, GeneratorArg generator, TensorOptions options = {}, Loc loc = Loc::current());
 Tensor randint(int64_t high, IntArrayRef size, TensorOptions options = kLong, Loc loc = Loc::current());
+Tensor randint(int64_t high, IntArrayRef size, GeneratorArg generator, TensorOptions options = kLong, Loc loc = Loc::current());
 Tensor randint(int64_t low, int64_t high, IntArrayRef size, TensorOptions options = kLong, Loc loc = Loc::current());
+Tensor randint(int64_t low, int64_t high, IntArrayRef size, GeneratorArg generator, TensorOptions options = kLong,
+               Loc loc = Loc::current());
 Tensor randperm(int64_t n, TensorOptions options = kLong, Loc loc = Loc::current());
+Tensor randperm(int64_t n, GeneratorArg generator, TensorOptions options = kLong, Loc loc = Loc::current());
 /// 1 with the probability each element of `p` gives, else 0; a tensor like `self` with one probability for all.
 Tensor bernoulli(const Tensor& p, Loc loc = Loc::current());
+Tensor bernoulli(const Tensor& p, GeneratorArg generator, Loc loc = Loc::current());
 Tensor bernoulli(const Tensor& self, double p, Loc loc = Loc::current());
+Tensor bernoulli(const Tensor& self, double p, GeneratorArg generator, Loc loc = Loc::current());
 
 /// Same sizes, order of dimensions in memory and (unless given) dtype.
 Tensor empty_like(const Tensor& self, TensorOptions options = {}, Loc loc = Loc::current());
@@ -40,7 +48,9 @@ Tensor zeros_like(const Tensor& self, TensorOptions options = {}, Loc loc = Loc:
 Tensor ones_like(const Tensor& self, TensorOptions options = {}, Loc loc = Loc::current());
 Tensor full_like(const Tensor& self, Scalar fill_value, TensorOptions options = {}, Loc loc = Loc::current());
 Tensor rand_like(const Tensor& self, TensorOptions options = {}, Loc loc = Loc::current());
+Tensor rand_like(const Tensor& self, GeneratorArg generator, TensorOptions options = {}, Loc loc = Loc::current());
 Tensor randn_like(const Tensor& self, TensorOptions options = {}, Loc loc = Loc::current());
+Tensor randn_like(const Tensor& self, GeneratorArg generator, TensorOptions options = {}, Loc loc = Loc::current());
 
 /// Values for tensor(): a number, a vector of numbers, or lists in braces of any depth (all of one shape).
 class TensorData {

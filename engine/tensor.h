@@ -17,6 +17,9 @@ class Tensor;
 /// The right operand of `a + b`: a tensor or a number, with the place of the call.
 struct Arg;
 
+/// A generator or none (runtime/random.h).
+class GeneratorArg;
+
 /// Type and gradient options of creation functions, as torch::TensorOptions: `dtype(kDouble).requires_grad(true)`.
 struct TensorOptions {
   ScalarType dtype_ = ScalarType::Undefined;  // Undefined: the default dtype

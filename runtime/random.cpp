@@ -1,38 +1,40 @@
 #include "random.h"
-#include <atomic>
+#include <random>
 #include "mutants.h"
+#include "out_of_memory.h"
 
 namespace sinter {
 
-namespace {
-
-// Two words without a lock: threads that draw must not wait for each other.
-struct State {
-  std::atomic<uint64_t> seed{67280421310721};  // LibTorch's default seed
-  std::atomic<uint64_t> counter{0};
-};
-constinit State state;
-
-}  // namespace
+Generator::Generator(uint64_t seed) : state_(memory_gate([] { return std::make_shared<State>(); })) { manual_seed(seed); }
 
 Generator& Generator::get_default() {
-  static Generator g;
+  static Generator& g = *new Generator();  // there until the end: destructors of statics may draw
   return g;
 }
 
-void Generator::set_seed(uint64_t seed) { set_state(seed, 0); }
-uint64_t Generator::seed() const { return state.seed.load(std::memory_order_relaxed); }
-uint64_t Generator::counter() const { return state.counter.load(std::memory_order_relaxed); }
-uint64_t Generator::reserve(uint64_t n) {
-  return state.counter.fetch_add(SINTER_MUTANT(random_counters_not_reserved) ? 0 : n, std::memory_order_relaxed);
+Generator Generator::clone() const {
+  Generator g;
+  g.set_state(get_state());
+  return g;
 }
 
-void Generator::set_state(uint64_t seed, uint64_t counter) {
-  state.seed.store(seed, std::memory_order_relaxed);
-  state.counter.store(counter, std::memory_order_relaxed);
+uint64_t Generator::seed() const {
+  std::random_device device;
+  const uint64_t chosen = static_cast<uint64_t>(device()) << 32 | device();
+  manual_seed(chosen);
+  return chosen;
 }
 
-void manual_seed(uint64_t seed) { Generator::get_default().set_seed(seed); }
+void Generator::set_state(const GeneratorState& state) const {
+  state_->seed.store(state.seed, std::memory_order_relaxed);
+  state_->counter.store(state.counter, std::memory_order_relaxed);
+}
+
+uint64_t Generator::reserve(uint64_t n) const {
+  return state_->counter.fetch_add(SINTER_MUTANT(random_counters_not_reserved) ? 0 : n, std::memory_order_relaxed);
+}
+
+void manual_seed(uint64_t seed) { Generator::get_default().manual_seed(seed); }
 
 void philox4x32(uint64_t seed, uint64_t counter, uint32_t out[4]) {
   uint32_t c0 = static_cast<uint32_t>(counter), c1 = static_cast<uint32_t>(counter >> 32), c2 = 0, c3 = 0;

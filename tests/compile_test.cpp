@@ -323,6 +323,18 @@ TEST_CASE("sizes are explained by input dims") {
   REQUIRE(SizeExpr::explain(7, 1000, dims).kind == SizeExpr::Kind::None);
 }
 
+TEST_CASE("a size of a generalised region is compiled the second time it is seen") {
+  auto f = compile([](const Tensor& x) { return x * 2 + 1; });
+  for (int64_t n : {4, 4, 6, 6}) f(randn({n}));
+  REQUIRE(compiles(f) == 2);
+  for (int64_t n : {9, 10, 11, 12}) f(randn({n}));
+  REQUIRE(compiles(f) == 2);
+  REQUIRE(f.stats().interpreted == 5);
+  for (int64_t n : {10, 12, 10, 12, 4, 6}) f(randn({n}));
+  REQUIRE(compiles(f) == 4);
+  REQUIRE(f.stats().interpreted == 5);
+}
+
 TEST_CASE("a view's size that follows an input's size is part of the match") {
   const auto f = [](const Tensor& x) { return x.reshape({x.size(0) * 3, 2}) + 1; };
   auto g = compile(f);

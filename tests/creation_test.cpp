@@ -89,6 +89,32 @@ TEST_CASE("Random numbers have their range, mean and spread") {
   CHECK(((d == 0) | (d == 1.25)).all().item<bool>());
 }
 
+TEST_CASE("generator objects") {
+  const Generator g = make_generator(5), same = g, other = g.clone();
+  manual_seed(5);
+  CHECK(equal(rand({7}, g), rand({7})));
+  CHECK(equal(randn({7}, same), randn({7})));
+  CHECK(equal(empty({3}).normal_(1, 2, g), empty({3}).normal_(1, 2)));
+  CHECK(equal(empty({3}).uniform_(1, 2, g), empty({3}).uniform_(1, 2)));
+  CHECK(equal(bernoulli(full({3}, 0.5), g), bernoulli(full({3}, 0.5))));
+  CHECK(equal(randperm(6, g), randperm(6)));
+  CHECK(equal(randint(2, 9, {4}, g, kFloat), randint(2, 9, {4}, kFloat)));
+  CHECK(g.get_state() == default_generator().get_state());
+  CHECK(other.counter() == 0);
+  CHECK((g == same && !(g == other) && !(g == default_generator())));
+  CHECK(equal(rand({3}, std::nullopt), rand({3}, std::optional<Generator>(g))));
+  const uint64_t drawn = other.seed();
+  CHECK((drawn == other.current_seed() && drawn == other.initial_seed() && drawn != 5));
+  CHECK(Generator().current_seed() == Generator::kDefaultSeed);
+  const Tensor n = empty({2000}, kLong).random_(-3, 5);
+  CHECK((n.amin().item<int64_t>() == -3 && n.amax().item<int64_t>() == 4));
+  CHECK(empty({2000}, kFloat).random_().amax().item<double>() <= (1 << 24));
+  CHECK(empty({2000}, kBool).random_().to(kFloat).mean().item<float>() == Approx(0.5).margin(0.05));
+  CHECK_THROWS_AS(empty({2}).random_(3, 3), ValueError);
+  CHECK_THROWS_AS(empty({2}, kBool).random_(3), ValueError);
+  CHECK_THROWS_AS(empty({2}).random_(int64_t{1} << 40), ValueError);
+}
+
 TEST_CASE("randperm holds each number once, in another order each time") {
   manual_seed(3);
   const Tensor p = randperm(1000), q = randperm(1000);

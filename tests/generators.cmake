@@ -1,9 +1,10 @@
-# Generators of random programs and walks: shared by their test programs and by the fuzzers.
+# Generators of random programs, walks and trainings: shared by their test programs and by the fuzzers.
 find_path(CATCH_INCLUDE_DIR catch2/catch.hpp REQUIRED)
-foreach(generator random walks)
+foreach(generator random walks training)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/${generator}/*.cpp)
   list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
   add_library(sinter_${generator} STATIC ${sources})
   target_link_libraries(sinter_${generator} PRIVATE sinter_flags PUBLIC sinter)
   target_include_directories(sinter_${generator} PUBLIC ${PROJECT_SOURCE_DIR} ${CATCH_INCLUDE_DIR})
 endforeach()
+target_link_libraries(sinter_training PUBLIC sinter_random)

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <locale>
+#include <thread>
 #include "child_process.h"
 #include "guard_rows.h"
 #include "runtime/cpu.h"
@@ -243,8 +244,12 @@ State seeded(std::function<void()> reseed) {
   }};
 }
 std::vector<State> seeds() {
-  return {seeded([] {}), seeded([] { manual_seed(99); }), seeded([] { Generator::get_default().set_state(5, 1000); }),
-          seeded([] { Generator::get_default().set_state(5, uint64_t{1} << 40); })};
+  return {seeded([] {}), seeded([] { manual_seed(99); }), seeded([] {
+            Generator::get_default().set_state({5, 1000});
+          }),
+          seeded([] {
+            Generator::get_default().set_state({5, uint64_t{1} << 40});
+          })};
 }
 }  // namespace
 
@@ -262,6 +267,109 @@ TEST_CASE("G61 seed set inside the function") {
     return tensors(a, dropout(v[0], 0.5, true), rand({3}));
   };
   check_row({.f = f, .states = {{ARGS(m({m.n, 3})), [] { seed = 1; }}, {ARGS(m({m.n, 3})), [] { seed = 2; }}}, .hit = true});
+}
+
+namespace {
+/// The generator of a row's calls, and another one; set anew before each call.
+const Generator ga(1), gb(2);
+std::optional<Generator> from;
+
+State drawing(std::function<std::optional<Generator>()> choose, ScalarType t = kFloat) {
+  return {[choose, t](Maker& m) {
+    ga.set_state({7, 100});
+    gb.set_state({8, uint64_t{1} << 40});
+    from = choose();
+    return tensors(m({m.n, 3}, t));
+  }};
+}
+std::vector<State> generators() {
+  return {drawing([] { return ga; }), drawing([] { return gb; }), drawing([] { return std::nullopt; }),
+          drawing([] { return Generator(9); }), drawing([] { return ga.clone(); })};
+}
+std::string counters() {
+  return std::to_string(ga.counter()) + " " + std::to_string(gb.counter()) + " " + (from ? std::to_string(from->counter()) : "");
+}
+}  // namespace
+
+TEST_CASE("G62 another generator object") {
+  const auto f = [](Tensors& v) {
+    const Tensor a = v[0] + rand({3}, from), b = bernoulli(v[0].sigmoid(), from);
+    return tensors(a, b, randn({2, 3}, from), v[0] * randint(9, {3}, from), bernoulli(v[0].detach(), 0.3, from),
+                   randperm(5, from) * 2, dropout(v[0], 0.5, true));
+  };
+  check_row({.f = f, .states = generators(), .hit = true, .observe = counters});
+}
+
+TEST_CASE("G62 generators that fill tensors in place") {
+  const auto f = [](Tensors& v) {
+    const Tensor a = empty({3}).uniform_(-1, 2, from), b = empty({3}).normal_(1, 2, from), c = zeros({3}, kLong).random_(5, from);
+    return tensors(v[0] * a + b, c, zeros_like(v[0]).bernoulli_(0.4, from), empty({2}, kDouble).random_(from));
+  };
+  check_row({.f = f, .states = generators(), .hit = true, .observe = counters});
+}
+
+TEST_CASE("G62 two generators by turns") {
+  const auto f = [](Tensors& v) {
+    Tensor x = v[0];
+    for (int i = 0; i < 3; ++i) x = x * rand({3}, i % 2 ? gb : *from) + randn({3}, i % 2 ? *from : gb) + rand({3});
+    return tensors(x, dropout(x, 0.5, true));
+  };
+  check_row({.f = f,
+             .states = {drawing([] { return ga; }), drawing([] { return gb; }), drawing([] { return Generator(3); })},
+             .hit = true,
+             .observe = counters});
+}
+
+TEST_CASE("G62 a generator's state saved and restored, inside and between calls, across breaks and recompiles") {
+  static int way = 0;
+  static GeneratorState saved;
+  const auto f = [](Tensors& v) {
+    const GeneratorState before = from->get_state();
+    Tensor a = v[0] * rand({3}, from).to(v[0].dtype());
+    if (way == 1 && a.sum().item<double>() > 1e9) a = a + 1;  // a break
+    const Tensor b = randn({3}, from);
+    if (way == 2) from->set_state(before);
+    if (way == 3) from->manual_seed(4);
+    const Tensor c = rand({3}, from);
+    saved = from->get_state();
+    return tensors(a, b, c, v[0] + c.to(v[0].dtype()));
+  };
+  std::vector<State> states;
+  for (const int i : {0, 1, 2, 3})
+    for (const ScalarType t : {kFloat, kDouble}) states.push_back({drawing([] { return ga; }, t).make, [i] { way = i; }});
+  const auto place = [] { return counters() + " " + std::to_string(saved.seed) + " " + std::to_string(saved.counter); };
+  check_pairs({.f = f, .states = states, .observe = place});
+  // From call to call: what a restored state gives is what came after it was saved.
+  auto g = compile([](const Tensor& x) { return x + rand({4}, ga) * randn({4}, gb); });
+  const Tensor x = randn({4});
+  for (int i = 0; i < 4; ++i) {
+    g(x);
+    const GeneratorState a = ga.get_state(), b = gb.get_state();
+    const std::vector<Tensor> first = {g(x), g(x)};
+    ga.set_state(a), gb.set_state(b);
+    if (i == 2) g.reset();
+    for (const Tensor& want : first) REQUIRE(same_bits(g(x), want));
+  }
+}
+
+TEST_CASE("G62 threads that draw from one generator get numbers of their own") {
+  constexpr int kThreads = 3, kCalls = 200;
+  const Generator shared(11);
+  auto g = compile([&](const Tensor& x) { return x + rand({4}, shared); });
+  const Tensor zero = zeros({4});
+  std::vector<std::string> seen[kThreads], all, want;
+  std::vector<std::thread> threads;
+  for (auto& mine : seen)
+    threads.emplace_back([&] {
+      for (int i = 0; i < kCalls; ++i) mine.push_back(bits(g(zero)));
+    });
+  for (std::thread& t : threads) t.join();
+  for (const auto& mine : seen) all.insert(all.end(), mine.begin(), mine.end());
+  shared.manual_seed(11);
+  for (int i = 0; i < kThreads * kCalls; ++i) want.push_back(bits(zero + rand({4}, shared)));
+  std::sort(all.begin(), all.end());
+  std::sort(want.begin(), want.end());
+  REQUIRE(all == want);
 }
 
 TEST_CASE("G63 number and order of draws after fusion, unused ones included") {
@@ -282,15 +390,14 @@ TEST_CASE("G64 compiling, recompiling, missing a guard draw nothing") {
   auto g = compile([](const Tensor& x) { return x.exp() * 2; });
   manual_seed(3);
   const std::vector<Tensor> args = {randn({4}), randn({4}, kDouble), randn({2, 3}), randn({6, 5}), randn({5, 6}).t()};
-  const auto seed = Generator::get_default().seed(), counter = Generator::get_default().counter();
+  const GeneratorState before = default_generator().get_state();
   for (int i = 0; i < 3; ++i)
     for (const Tensor& x : args) g(x);
   g.reset();
   for (const Tensor& x : args) g(x);
   sinter::reset();
   REQUIRE(compiles(g) == 0);
-  REQUIRE(Generator::get_default().seed() == seed);
-  REQUIRE(Generator::get_default().counter() == counter);
+  REQUIRE(default_generator().get_state() == before);
   // Nor do backward passes, inside and outside.
   auto inside = compile([](const Tensor& x) { (x.exp() * 2).sum().backward(); });
   for (int i = 0; i < 3; ++i)
@@ -300,6 +407,5 @@ TEST_CASE("G64 compiling, recompiling, missing a guard draw nothing") {
       inside(leaf);
     }
   REQUIRE(g.backward_stats().regions_compiled > 0);
-  REQUIRE(Generator::get_default().seed() == seed);
-  REQUIRE(Generator::get_default().counter() == counter);
+  REQUIRE(default_generator().get_state() == before);
 }

@@ -78,7 +78,7 @@ ulimit -c 0
 export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=0 TSAN_OPTIONS=halt_on_error=1
 export build work
 find "$build/tests" -maxdepth 1 -type f -executable -name '*_test' -printf '%f\n' | sort >"$work/programs"
-for program in random_programs state_walks; do
+for program in random_programs random_training state_walks; do
   if [ -x "$build/tests/$program" ]; then echo "$program" >>"$work/programs"; fi
 done
 [ -s "$work/programs" ] || { echo "no test programs in $build/tests" >&2; exit 2; }
@@ -88,6 +88,7 @@ run_program() {
   local arguments=(--abort)
   case "$1" in
     random_programs) arguments=(--programs 1000 --first 1) ;;
+    random_training) arguments=(--programs 200 --first 1) ;;
     state_walks) arguments=(500 1) ;;
   esac
   (cd "$build/tests" && timeout -k 5 "$2" "./$1" "${arguments[@]}") >"$3" 2>&1

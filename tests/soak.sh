@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Everything that is too long for every change, with its figures: threads under ThreadSanitizer, random programs, state walks, churn,
-# first calls at once, verification of the whole suite, every mutant, fuzzing.
+# Everything that is too long for every change, with its figures: threads under ThreadSanitizer, random programs and trainings, state walks,
+# churn, first calls at once, verification of the whole suite, every mutant, fuzzing.
 #   tests/soak.sh [--quick] [PART...]
-# PART: tsan programs walks churn rounds scaling verify mutants fuzz (default: all, about six hours on two cores).
+# PART: tsan programs training walks churn rounds scaling verify mutants fuzz (default: all, about six hours on two cores).
 # --quick: a hundredth of the numbers, to see that the script works. Exits non-zero when a part failed; logs are in build/soak.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 quick=""
 [ "${1:-}" = --quick ] && { quick=yes; shift; }
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(tsan programs walks churn rounds scaling verify mutants fuzz)
+[ ${#parts[@]} -gt 0 ] || parts=(tsan programs training walks churn rounds scaling verify mutants fuzz)
 log=build/soak
 mkdir -p "$log"
 source tests/packages.sh
@@ -31,6 +31,7 @@ part_tsan() {
   TSAN_OPTIONS=halt_on_error=1 build/tsan/tests/chaos --seconds "$(number 60)" --threads 16
 }
 part_programs() { $release/random_programs --programs "$(number 1000000)" --first 10000000; }
+part_training() { $release/random_training --programs "$(number 100000)" --first 10000000; }
 part_walks() { $release/state_walks "$(number 100000)" 1000000; }
 part_churn() {
   if [ -n "$quick" ]; then $release/eviction_test; else $release/eviction_test '[soak]'; fi

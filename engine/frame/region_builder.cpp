@@ -1,4 +1,5 @@
 #include "region_builder.h"
+#include <algorithm>
 #include <chrono>
 #include "../../codegen/kernel.h"
 #include "../../runtime/env.h"
@@ -87,10 +88,22 @@ Region build_region(const Leaf& leaf, TensorImpl* const* slots, const Scalar* sc
 }
 
 namespace {
-bool time_to_compile(const Leaf& leaf, const Entry& entry, int seen, bool resized) {
-  if (resized) return seen >= 2;  // another size of a generalised region
+bool time_to_compile(const Leaf& leaf, const Entry& entry, int seen) {
   return entry.variants.load(std::memory_order_relaxed) <= 1 || seen >= 2 || leaf.programs.load() != nullptr;
 }
+
+/// Sizes of a generalised region that has programs for others are compiled the second time: some never come again.
+bool seen_before(Leaf& leaf, const std::vector<int64_t>& sizes_key) {
+  constexpr size_t kMostRemembered = 512;
+  if (const auto at = std::find(leaf.seen_once.begin(), leaf.seen_once.end(), sizes_key); at != leaf.seen_once.end()) {
+    leaf.seen_once.erase(at);
+    return true;
+  }
+  if (leaf.seen_once.size() == kMostRemembered) leaf.seen_once.erase(leaf.seen_once.begin());
+  leaf.seen_once.push_back(sizes_key);
+  return false;
+}
+
 double us_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
 }
@@ -118,9 +131,11 @@ const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vect
   // The union of what was wanted before at these sizes, so that one program serves all.
   std::vector<uint64_t> wanted = live;
   int others = 0;
+  bool known = false;  // these sizes have a program
   ProgramEntry* evicted = nullptr;
   for (ProgramEntry* e = leaf.programs.load(std::memory_order_acquire); e != nullptr; e = e->next, ++others) {
     if (e->sizes_key != sizes_key || e->isa != isa()) continue;
+    known = true;
     const bool covers = covers_live(*e, live, saves != nullptr ? &saves->only : nullptr);
     if (covers && e->usable()) return e;  // another thread compiled it while we waited
     if (covers && evicted == nullptr) evicted = e;
@@ -128,7 +143,9 @@ const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vect
     for (int32_t root : e->kept) wanted[static_cast<size_t>(root) / 64] &= ~(1ull << (root % 64)) | live[static_cast<size_t>(root) / 64];
   }
   constexpr int kMostProgramsPerLeaf = 256;
-  if (others >= kMostProgramsPerLeaf || !time_to_compile(leaf, entry, seen, leaf.dynamic && others > 0)) return nullptr;
+  if (others >= kMostProgramsPerLeaf) return nullptr;
+  const bool resized = leaf.dynamic && others > 0 && !known;
+  if (!(resized ? seen_before(leaf, sizes_key) : time_to_compile(leaf, entry, seen))) return nullptr;
   if (evicted != nullptr) return restore(context, leaf, *evicted, compiled_now);
   const auto start = std::chrono::steady_clock::now();
   auto made = std::make_unique<ProgramEntry>();

@@ -1,5 +1,6 @@
 #include "trie.h"
 #include <algorithm>
+#include <numeric>
 #include "../../runtime/mutants.h"
 
 namespace sinter {
@@ -79,7 +80,10 @@ void describe_path(Leaf& leaf, const Event* root) {
     for (const InputGuard& g : info.guards) leaf.inputs[next_input++] = g.slot;
     leaf.writes |= info.inplace && !SINTER_MUTANT(region_writes_forgotten);
     leaf.dynamic |= info.dynamic;
-    if (info.inplace) continue;
+    if (info.inplace) {
+      if (root_index[static_cast<size_t>(info.root)] < 0) leaf.written.push_back(info.root);
+      continue;
+    }
     const auto out = static_cast<size_t>(e->out);
     if (!info.view) {
       root_index[out] = static_cast<int32_t>(leaf.roots.size());
@@ -90,13 +94,35 @@ void describe_path(Leaf& leaf, const Event* root) {
     leaf.pooled.push_back({e->out, root_index[out], e, info.view});
   }
 }
+
+/// Of the relations those of memory that the region writes. What is only read, batches of one data set say, may lie as it likes.
+std::vector<AliasRelation> write_relations(const Leaf& leaf, const std::vector<AliasRelation>& all) {
+  std::vector<int32_t> group(static_cast<size_t>(leaf.end->info->n_slots_after));
+  std::iota(group.begin(), group.end(), 0);
+  const auto group_of = [&](int32_t slot) {
+    while (group[static_cast<size_t>(slot)] != slot) slot = group[static_cast<size_t>(slot)];
+    return slot;
+  };
+  for (const AliasRelation& r : all) group[static_cast<size_t>(group_of(r.slot))] = group_of(r.other);
+  std::vector<bool> written(group.size(), false);
+  for (const int32_t slot : leaf.written) written[static_cast<size_t>(group_of(slot))] = true;
+  std::vector<AliasRelation> kept;
+  for (const AliasRelation& r : all)
+    if (written[static_cast<size_t>(group_of(r.slot))]) kept.push_back(r);
+  return kept;
+}
 }  // namespace
 
 Leaf* Tries::leaf_of(Event* end, const std::vector<AliasRelation>& aliases, Break reason, Loc loc, bool& made) {
   made = false;
   auto find = [&]() -> Leaf* {
-    for (Leaf* l = end->info->leaf.load(std::memory_order_acquire); l != nullptr; l = l->next_variant)
+    Leaf* const first = end->info->leaf.load(std::memory_order_acquire);
+    for (Leaf* l = first; l != nullptr; l = l->next_variant)
       if (!l->writes || l->aliases == aliases || SINTER_MUTANT(aliases_not_compared)) return l;
+    if (first == nullptr) return nullptr;
+    const std::vector<AliasRelation> relations = write_relations(*first, aliases);
+    for (Leaf* l = first; l != nullptr; l = l->next_variant)
+      if (l->write_aliases == relations) return l;
     return nullptr;
   };
   if (Leaf* l = find()) return l;
@@ -109,6 +135,7 @@ Leaf* Tries::leaf_of(Event* end, const std::vector<AliasRelation>& aliases, Brea
   leaf->reason = reason;
   leaf->reason_loc = loc;
   describe_path(*leaf, &root);
+  if (leaf->writes) leaf->write_aliases = write_relations(*leaf, aliases);
   leaf->next_variant = end->info->leaf.load(std::memory_order_relaxed);
   Leaf* l = leaf.get();
   leaves_.push_back(std::move(leaf));

@@ -137,13 +137,16 @@ struct Leaf {
   std::vector<int32_t> roots;      // slots that own storage and are not inputs
   std::vector<int32_t> inputs;     // input number -> slot
   bool writes = false, dynamic = false;
-  std::vector<AliasRelation> aliases;  // compared only when the region writes
-  Leaf* next_variant = nullptr;        // same end, other aliases
+  std::vector<int32_t> written;              // inputs that the region writes
+  std::vector<AliasRelation> aliases;        // as they were when the leaf was made; compared only when the region writes
+  std::vector<AliasRelation> write_aliases;  // of these, the relations of memory that is written
+  Leaf* next_variant = nullptr;              // same end, other aliases
   std::atomic<ProgramEntry*> programs{nullptr};
   std::atomic<int> seen{0};
-  std::atomic<Event*> successor{nullptr};  // first event of the region that came next, the last time
-  std::mutex compiling;                    // single flight
-  Break reason = Break::frame_end;         // of the first close
+  std::vector<std::vector<int64_t>> seen_once;  // sizes of a generalised region without a program; guarded by `compiling`
+  std::atomic<Event*> successor{nullptr};       // first event of the region that came next, the last time
+  std::mutex compiling;                         // single flight
+  Break reason = Break::frame_end;              // of the first close
   Loc reason_loc;
   std::atomic<double> compile_us{0};
   std::atomic<bool> defers{false};  // some program has a recipe

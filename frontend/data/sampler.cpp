@@ -23,11 +23,11 @@ void RandomSampler::reset(std::optional<size_t> size) {
   if (size) order_.resize(*size);
   for (size_t i = 0; i < order_.size(); ++i) order_[i] = i;
   // Fisher-Yates; one 64-bit draw an element makes the bias of the remainder negligible (below n / 2^64).
-  Generator& generator = Generator::get_default();
+  const Generator& generator = Generator::get_default();
   const uint64_t counter = generator.reserve(order_.size());
   for (size_t i = order_.size(); i > 1; --i) {
     uint32_t words[4];
-    philox4x32(generator.seed(), counter + (i - 1), words);
+    philox4x32(generator.current_seed(), counter + (i - 1), words);
     const uint64_t draw = (static_cast<uint64_t>(words[1]) << 32) | words[0];
     std::swap(order_[i - 1], order_[draw % i]);
   }

@@ -2,13 +2,12 @@
 //   random_programs [--programs N | --minutes M] [--first SEED] [--isa avx512|avx2|none] [--all] [--keep-going]
 //   random_programs --print SEED [--config NAME] [--isa ...]    the C++ of a seed's program as it was made
 //   random_programs --reduce SEED [--config NAME] [--isa ...]   a minimal C++ program of a seed's difference or crash
-#include <unistd.h>
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include "codegen/kernel.h"
+#include "crash_report.h"
 #include "generate.h"
 #include "reduce.h"
 
@@ -58,27 +57,9 @@ Options parse(int argc, char** argv) {
   return o;
 }
 
-// What a crash reports.
-char crash_text[256];
-void on_crash(int signal) {
-  std::signal(signal, SIG_DFL);
-  [[maybe_unused]] const auto n = write(STDERR_FILENO, crash_text, std::strlen(crash_text));
-  std::raise(signal);
-}
-void report_crashes() {
-  for (int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT}) std::signal(signal, on_crash);
-}
-
-Isa cap_for(const Options& o, uint64_t seed) {
-  if (o.cap) return *o.cap;
-  static constexpr Isa rotation[] = {Isa::Avx512, Isa::Avx512, Isa::Avx2,   Isa::Avx512,
-                                     Isa::Avx2,   Isa::Avx512, Isa::Avx512, Isa::None};
-  return rotation[stress_draw(seed, 3) % std::size(rotation)];
-}
-
 std::vector<Config> configs_for(const Options& o, uint64_t seed) {
   std::vector<Config> all = configurations(seed);
-  for (Config& c : all) c.cap = cap_for(o, seed);
+  for (Config& c : all) c.cap = o.cap.value_or(usual_cap(seed));
   if (!o.config.empty()) {
     std::erase_if(all, [&](const Config& c) { return c.name != o.config; });
     if (all.empty()) usage("no configuration of that name");
@@ -116,8 +97,7 @@ bool check_seed(const Options& o, uint64_t seed, Rates& rates) {
   const Program p = random_program(seed);
   rates.count(p);
   for (const Config& config : configs_for(o, seed)) {
-    std::snprintf(crash_text, sizeof crash_text, "crash: seed %llu, configuration '%s', isa %s\n",
-                  static_cast<unsigned long long>(seed), config.name.c_str(), isa_name(config.cap));
+    on_crash_report(fmt::format("crash: seed {}, configuration '{}', isa {}\n", seed, config.name, isa_name(config.cap)));
     const std::string difference = check_program(p, config, rates);
     if (difference.empty()) continue;
     report_difference(p, config, difference);
@@ -139,7 +119,6 @@ int verdict(const Rates& rates, int differences) {
 int run(const Options& o) {
   if (o.reducing) return reduce_seed(o);
   if (o.printing) return std::puts(reproducer(random_program(o.reduce), configs_for(o, o.reduce)[0]).c_str()) < 0;
-  report_crashes();
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   const auto minutes = [&] { return std::chrono::duration<double>(Clock::now() - start).count() / 60; };

@@ -250,10 +250,10 @@ const Row kEventRows[] = {
 
 /// The process's generator is the world's for a scope.
 struct OwnGenerator {
-  explicit OwnGenerator(World& w) : world(w) { Generator::get_default().set_state(w.generator_seed, w.generator_counter); }
+  explicit OwnGenerator(World& w) : world(w) { Generator::get_default().set_state({w.generator_seed, w.generator_counter}); }
   ~OwnGenerator() { update(); }
   void update() {
-    world.generator_seed = Generator::get_default().seed();
+    world.generator_seed = Generator::get_default().current_seed();
     world.generator_counter = Generator::get_default().counter();
   }
   World& world;
@@ -379,7 +379,7 @@ std::string World::event(int event, int arg) {
     kEventRows[event].run(*this, arg);
   } catch (const std::exception& e) { error = describe(e); }
   if (generator_seed != seed_before || generator_counter != counter_before)  // set by the event itself
-    Generator::get_default().set_state(generator_seed, generator_counter);
+    Generator::get_default().set_state({generator_seed, generator_counter});
   return error;
 }
 
