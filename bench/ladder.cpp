@@ -5,8 +5,8 @@
 #define BENCH_API sinter
 #include <string>
 #include "cold.h"
-#include "runtime/kernels/kernel.h"
 #include "rows.h"
+#include "runtime/kernels/kernel.h"
 #include "suites.h"
 
 namespace bench {

@@ -54,7 +54,7 @@ void call_inplace(const OpCall& c) {
 
 // The short forms try the plain replay first: the event at the cursor is this very call on these very tensors.
 // `differ` of the event at the cursor is 0 for a plain match; kTracked says that the event also builds an autograd node,
-// kCareful | kGuardOnly that it is the first use of inputs.
+// kCareful | kGuardOnly that it is the first use of inputs, or an in-place call (those take call_inplace).
 
 namespace {
 /// What mutants leave out of the compare of an event's key, on the short path.
@@ -99,7 +99,7 @@ inline Tensor short_replay(Context* f, Op op, TensorImpl* const* in, uint64_t at
     return f->hand_out(e);
   if ((differ & ~event_key::kEventBits) != 0 || (e->attr != attr && !SINTER_MUTANT(fast_match_without_attr))) return {};
   const uint64_t care = differ & ~event_key::kTracked;
-  if (care == kGuarded ? !f->bind_inputs(*e, in, n)
+  if (care == kGuarded ? e->info->inplace || !f->bind_inputs(*e, in, n)
                        : (care != 0 && (care != kView || f->strides_differ())) || !same_operands<n>(f, e, in))
     return {};
   Tensor result = differ & event_key::kTracked ? tracked_call<n>(e, op, flags, in, attr, loc)

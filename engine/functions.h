@@ -299,11 +299,9 @@ inline Tensor operator_ne(const Tensor& a, const Arg& b) {
 SINTER_OPERATOR_EQUAL(==, eq)
 SINTER_OPERATOR_EQUAL(!=, ne)
 #undef SINTER_OPERATOR_EQUAL
-#define SINTER_OPERATOR_ASSIGN(symbol, name)                                                         \
-  inline Tensor& operator symbol(Tensor& a, const Arg& b) {                                          \
-    b.tensor ? call2(Op::name, a, *b.tensor, 0, b.loc, kInplace)                                     \
-             : call1s(Op::name, a, b.scalar, 0, b.loc, static_cast<uint8_t>(kScalarRhs | kInplace)); \
-    return a;                                                                                        \
+#define SINTER_OPERATOR_ASSIGN(symbol, name)                                    \
+  inline Tensor& operator symbol(Tensor& a, const Arg& b) {                     \
+    return b.tensor ? a.name##_(*b.tensor, b.loc) : a.name##_(b.scalar, b.loc); \
   }
 SINTER_OPERATOR_ASSIGN(+=, add)
 SINTER_OPERATOR_ASSIGN(-=, sub)

@@ -7,7 +7,20 @@
 namespace sinter::at_fork {
 
 /// The order: a lock is taken before those that may be asked for while it is held.
-enum class Rank : uint8_t { visits, compiled_states, contexts, views, deferred, programs, kernels, code, intern, allocator, log, kCount };
+enum class Rank : uint8_t {
+  visits,
+  compiled_states,
+  contexts,
+  views,
+  deferred,
+  programs,
+  kernels,
+  code,
+  intern,
+  allocator,
+  log,
+  kCount
+};
 
 /// Names the lock of this rank. `mutex` makes what it belongs to, if need be: nothing is half initialised in a child then.
 /// `in_child`, if given, is called in the child before the lock is freed there. For namespace-scope constants of the files that

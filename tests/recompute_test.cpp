@@ -124,7 +124,8 @@ TEST_CASE("saved values that somebody looks at") {
   check([](Model& m, const Function& f, int i) {
     Tensor kept;
     const Tensor y = f(m.x, m.w, m.b);
-    const Tensor g = autograd::grad({y.sum()}, {m.b}, {}, true, i % 2 == 0)[0];  // also with a graph: needs the tensors themselves
+    const Tensor g =
+        autograd::grad({y.sum()}, {m.b}, {}, true, i % 2 == 0)[0];  // also with a graph: needs the tensors themselves
     if (g.requires_grad()) (g.square().sum() + y.sum()).backward();
     else y.sum().backward();
   });

@@ -12,8 +12,8 @@ namespace sinter::codegen {
 namespace x86 = asmjit::x86;
 
 /// Fixed general registers: rax is free between any two instructions of the IR; rcx is the element index along the last
-/// dimension; rdx the scratch memory; rdi the outer index of a reduction (end of the block, or the row of a column), or the number
-/// of elements when the size is known at run time only.
+/// dimension; rdx the scratch memory; rdi the outer index of a reduction (end of the block, or the row of a column), or the
+/// number of elements when the size is known at run time only.
 inline const x86::Gp kTemp = x86::rax, kIndex = x86::rcx, kScratch = x86::rdx, kOuter = x86::rdi;
 
 /// One Reduce node's running values: `copies` vectors, each in a pinned register or in its stack slot.

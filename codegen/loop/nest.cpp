@@ -109,9 +109,8 @@ void NestEmitter::find_tail() {
     return;
   }
   for (const int lane : {4, 8}) {
-    const bool used = std::any_of(f_.spec.operands.begin(), f_.spec.operands.end(), [&](const LoopOperand& o) {
-      return static_cast<int>(element_size(o.dtype)) == lane;
-    });
+    const bool used = std::any_of(f_.spec.operands.begin(), f_.spec.operands.end(),
+                                  [&](const LoopOperand& o) { return static_cast<int>(element_size(o.dtype)) == lane; });
     if (!used) continue;
     // A window into lanes of ones, then zeros.
     const int bytes = lane * w;

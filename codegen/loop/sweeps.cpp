@@ -15,8 +15,8 @@ constexpr int kShortBody = 16, kMediumBody = 40;  // instructions up to which a 
 constexpr int kLongBody = 24;  // instructions from which a pointwise body keeps the fetchers from running ahead
 constexpr int64_t kFetchLine = 2048, kFetchTotal = 1 << 20, kFetchFarthest = 1 << 30, kFetchAhead = 3072, kFetchRows = 8;
 constexpr int64_t kManyVisits = 64;  // what is assumed of a loop whose length is not known
-constexpr int kFreeRegisters = 9;  // what ends of rows, maxima and minima need beside pinned ones
-constexpr int kFreeForSums = 6;    // columns of sums only
+constexpr int kFreeRegisters = 9;    // what ends of rows, maxima and minima need beside pinned ones
+constexpr int kFreeForSums = 6;      // columns of sums only
 
 uint64_t start_bits(ReduceKind kind, Elt e) {
   const bool max = kind == ReduceKind::Max;
@@ -162,8 +162,7 @@ void NestEmitter::any_size_sweep(int k) {
     a_.ja(end);
     if (copies > 1) a_.align(asmjit::AlignMode::kCode, 32);
     a_.bind(top);
-    for (int c = 0; c < copies; ++c)
-      copies > 1 ? copy_of(ir, {c, 0, false}, k) : body_.emit(ir, {0, 0, false});
+    for (int c = 0; c < copies; ++c) copies > 1 ? copy_of(ir, {c, 0, false}, k) : body_.emit(ir, {0, 0, false});
     f_.note(-1);
     a_.add(kIndex, copies * w);
     next();

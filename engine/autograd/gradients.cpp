@@ -69,6 +69,14 @@ Tensor conform(Tensor grad, IntArrayRef sizes, ScalarType dtype, bool& fresh, Lo
   return grad;
 }
 
+bool give_grad(TensorImpl* leaf, Tensor grad) {
+  AutogradMeta& m = need_meta(leaf);
+  const LeafLock lock(m);
+  if (m.grad.defined()) return false;
+  m.grad = std::move(grad);
+  return true;
+}
+
 void accumulate_grad(TensorImpl* leaf, Tensor grad, bool fresh, Loc loc) {
   if (!leaf->has(head::kRequiresGrad)) return;
   AutogradMeta& m = need_meta(leaf);

@@ -66,6 +66,7 @@ Node* make_node() {
     --cache.count;
     n->refs.store(1, std::memory_order_relaxed);
   }
+  n->event = nullptr;
   n->frame_owner = current_frame != nullptr ? current_frame->owner_id : 0;
   return n;
 }

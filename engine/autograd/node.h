@@ -134,8 +134,10 @@ struct Node {
   bool saved_self = false;                   // the result is among the saved tensors
   ScalarType dtype = ScalarType::Undefined;  // of the result
   uint32_t n_in = 0;
-  uint64_t seq = 0;          // larger than that of every node its edges lead to; later calls have larger ones
-  uint64_t frame_owner = 0;  // the compiled function in whose frame it was made, by id; 0: none
+  uint64_t seq = 0;             // larger than that of every node its edges lead to; later calls have larger ones
+  uint64_t frame_owner = 0;     // the compiled function in whose frame it was made, by id; 0: none
+  const void* event = nullptr;  // the frame's event of the call that made it, valid as long as `region` is open; null: none
+  uint64_t region = 0;          // Context::region_id
   uint64_t attr = 0;
   Loc loc;
   NodeExtra* extra = nullptr;

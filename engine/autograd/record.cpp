@@ -4,6 +4,7 @@
 #include "../../runtime/mutants.h"
 #include "../derivatives/derivative.h"
 #include "../dispatch.h"
+#include "../frame/context.h"
 #include "meta.h"
 
 namespace sinter {
@@ -85,6 +86,7 @@ void save_operands(Node* n, const OpCall& call, const derivatives::Row& row, uin
 /// Operator, attributes and result; the node has no edges yet.
 NodeRef begin_node(const OpCall& call, const TensorImpl* result) {
   NodeRef n = NodeRef::adopt(make_node());
+  if (const Context* c = current_context()) n->event = c->last, n->region = c->region_id();
   n->op = call.op;
   n->flags = call.flags;
   n->n_scalars = call.n_scalars;

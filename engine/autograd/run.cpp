@@ -1,8 +1,10 @@
 #include "run.h"
 #include <algorithm>
+#include <optional>
 #include "../../runtime/mutants.h"
 #include "../ambient.h"
 #include "../derivatives/calculator.h"
+#include "../frame/backward_tape.h"
 #include "../frame/deferred.h"
 #include "../frame/frame.h"
 #include "anomaly.h"
@@ -222,9 +224,19 @@ std::vector<Tensor> Run::execute(std::vector<Root>& roots, const std::vector<Edg
     table_.assign(256, {});
     pass_ = 1;
   }
+  std::optional<TapedBackward> taped;
+  if (current_frame != nullptr && targets.empty() && options.accumulate && roots.size() == 1 && !roots[0].grad.defined() &&
+      !roots[0].edge.is_leaf() && !grad_mode()) {
+    taped.emplace(roots[0].edge.node(), options.retain_graph);
+    if (taped->replay(options.loc)) return {};
+  }
   discover(roots);
   FrameScope frame(BackwardOf{frame_owner_});
-  if (!frame.is_open()) return run(roots, targets);
+  if (!frame.is_open()) {
+    std::vector<Tensor> results = run(roots, targets);
+    if (taped) taped->record();
+    return results;
+  }
   try {
     std::vector<Tensor> results = run(roots, targets);
     frame.finish();

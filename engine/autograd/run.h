@@ -81,6 +81,8 @@ class Run {
 
 /// Shape and type of `grad` made to be those of the tensor `edge` leads to. @throws AutogradError when that cannot be.
 Tensor conform(Tensor grad, IntArrayRef sizes, ScalarType dtype, bool& fresh, Loc loc);
+/// Gives a leaf its first gradient, as it is. False when it has one.
+bool give_grad(TensorImpl* leaf, Tensor grad);
 /// Adds to the .grad of a leaf, or keeps `grad` itself when `fresh` and laid out like the leaf (PyTorch's AccumulateGrad).
 void accumulate_grad(TensorImpl* leaf, Tensor grad, bool fresh, Loc loc);
 /// Calls each hook; a defined result is the gradient from there on. @throws AutogradError when a hook changes its shape.

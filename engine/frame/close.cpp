@@ -250,7 +250,8 @@ void Context::release_pooled(const Event& e) noexcept {
 /// Where only views of a result live on, they keep its storage and the pool gets a fresh one.
 void Context::renew_storage(const Event& e) noexcept {
   TensorImpl* t = pooled[e.id];
-  if (t == nullptr || t->storage->pending_in.load(std::memory_order_relaxed) == this || SINTER_MUTANT(storage_of_live_view_reused))
+  if (t == nullptr || t->storage->pending_in.load(std::memory_order_relaxed) == this ||
+      SINTER_MUTANT(storage_of_live_view_reused))
     return;
   Storage* const given = t->storage;
   try {
@@ -475,6 +476,7 @@ void Context::reset_region(Leaf* leaf) {
   choose_verification(leaf != nullptr);
   bytes_at_open_ = thread_allocated_bytes();
   nodes_since_ = autograd::seq_now();
+  ++regions_;
   if (leaf != nullptr && previous_leaf_ != nullptr &&
       previous_leaf_->successor.load(std::memory_order_relaxed) != leaf->path.front())
     previous_leaf_->successor.store(leaf->path.front(), std::memory_order_relaxed);
@@ -500,8 +502,8 @@ void Context::reserve_pooled() {
 
 CompileStats Context::Counters::read() const {
   const auto of = [](const std::atomic<int64_t>& c) { return c.load(std::memory_order_relaxed); };
-  return {of(regions_compiled), of(recompiles), of(replays),        of(interpreted),
-          of(eager_fallbacks),  of(verified),   of(verify_failures)};
+  return {of(regions_compiled), of(recompiles),      of(replays),  of(interpreted),
+          of(eager_fallbacks),  of(backwards_taped), of(verified), of(verify_failures)};
 }
 
 namespace {
@@ -569,6 +571,7 @@ bool Context::open() {
   mode.note();
   bytes_at_open_ = thread_allocated_bytes();
   nodes_since_ = autograd::seq_now();
+  regions_ = 0;
   if (entry_hint_ != nullptr) cursor = entry_hint_;
   choose_verification(false);
   previous_leaf_ = nullptr;

@@ -34,6 +34,7 @@ struct CompileStats {
   int64_t replays = 0;           // closes that ran an existing program
   int64_t interpreted = 0;       // closes run by the interpreter
   int64_t eager_fallbacks = 0;   // times a limit or stance sent the rest of a region to eager
+  int64_t backwards_taped = 0;   // backward passes inside regions that were replayed without walking the graph
   int64_t verified = 0;          // programs compared with eager kernels (SINTER_VERIFY)
   int64_t verify_failures = 0;   // of these, found to differ
 };

@@ -176,12 +176,16 @@ class Context final : public FrameBase {
 
   /// Counters are added up by CompiledState::stats(): a counter shared by threads would be a line they fight for.
   struct Counters {
-    std::atomic<int64_t> regions_compiled{0}, recompiles{0}, replays{0}, interpreted{0}, eager_fallbacks{0}, verified{0},
-        verify_failures{0};
+    std::atomic<int64_t> regions_compiled{0}, recompiles{0}, replays{0}, interpreted{0}, eager_fallbacks{0}, backwards_taped{0},
+        verified{0}, verify_failures{0};
     CompileStats read() const;
   } counters;
   static void count(std::atomic<int64_t>& c) { c.store(c.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
   uint64_t generation() const { return generation_; }
+  /// Of the open region: no other region of the process has it.
+  uint64_t region_id() const { return uint64_t{serial_} << 32 | regions_; }
+  /// The open region is a replay so far, of published events.
+  bool may_tape() const { return last != nullptr && recording_.empty() && !eager_until_break_; }
 
   CompiledState& owner() const { return *owner_; }
   const std::string& miss_reason() const { return miss_reason_; }
@@ -208,7 +212,10 @@ class Context final : public FrameBase {
 
  private:
   friend class RegionRunner;
+  friend class TapedBackward;
   friend class ForkLocks;
+  static bool fast_guard_holds(const FastGuard& g, TensorImpl& t);
+  void commit_unheld(Event* e);
   bool bind_matched_inputs(const Event& e, TensorImpl* const* in, int n);
   TensorImpl* new_pooled(Event* e);
   // replay.cpp
@@ -314,6 +321,7 @@ class Context final : public FrameBase {
   int64_t bytes_at_open_ = 0;
   uint64_t nodes_since_ = 0;  // sequence number of the first autograd node that the open region can have made
   uint32_t serial_ = 0;
+  uint32_t regions_ = 0;                                  // opened in this frame
   std::vector<CloseRecord>* listener_at_open_ = nullptr;  // explain() of the owner
   Leaf* visited_leaf_ = nullptr;                          // closed by a visitor; results are still to be given away
   bool is_open_ = false;

@@ -48,7 +48,7 @@ class ExplainScope {
 
 /// `explain(f)(args...)` calls f once (it compiles what is not compiled yet) and says what happened. f: what compile() gave.
 template <class F>
-  requires requires(F& f) { f.state().tries(); }
+requires requires(F& f) { f.state().tries(); }
 auto explain(F& f) {
   return [&f](auto&&... args) {
     detail::ExplainScope scope(f.state());

@@ -140,7 +140,8 @@ const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vect
     if (covers && e->usable()) return e;  // another thread compiled it while we waited
     if (covers && evicted == nullptr) evicted = e;
     for (size_t i = 0; i < live.size(); ++i) wanted[i] |= e->live[i];
-    for (int32_t root : e->kept) wanted[static_cast<size_t>(root) / 64] &= ~(1ull << (root % 64)) | live[static_cast<size_t>(root) / 64];
+    for (int32_t root : e->kept)
+      wanted[static_cast<size_t>(root) / 64] &= ~(1ull << (root % 64)) | live[static_cast<size_t>(root) / 64];
   }
   constexpr int kMostProgramsPerLeaf = 256;
   if (others >= kMostProgramsPerLeaf) return nullptr;

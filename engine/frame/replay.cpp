@@ -79,7 +79,7 @@ void Context::bind(TensorImpl* t, int32_t slot) {
 }
 
 /// All of binding but noting the storage. `same`: the earlier input over it.
-inline void Context::take_input(TensorImpl* t, int32_t slot, BoundStorages::Entry* same) {
+void Context::take_input(TensorImpl* t, int32_t slot, BoundStorages::Entry* same) {
   Storage* s = t->storage;
   const uint64_t h = t->head.load(std::memory_order_relaxed);
   if ((h & (head::kBound | head::kPooled)) != head::kBound) [[unlikely]] {
@@ -99,9 +99,8 @@ inline void Context::take_input(TensorImpl* t, int32_t slot, BoundStorages::Entr
     close_after_call_ = true;
 }
 
-namespace {
 /// Sizes and strides as recorded; a stride of another value where the size is 1 is for the careful path.
-bool fast_guard_holds(const FastGuard& g, TensorImpl& t) {
+bool Context::fast_guard_holds(const FastGuard& g, TensorImpl& t) {
   if (((Context::guard_head(&t) ^ g.head) & ~forgotten_by_fast_guard()) != 0) return false;
   const int64_t* sizes = t.sizes.data();
   const int64_t* strides = t.strides.data();
@@ -111,7 +110,6 @@ bool fast_guard_holds(const FastGuard& g, TensorImpl& t) {
                                     (SINTER_MUTANT(fast_guard_without_strides) ? 0 : strides[d] ^ g.strides[d]));
   return differ == 0;
 }
-}  // namespace
 
 bool Context::bind_inputs(const Event& e, TensorImpl* const* in, int n) try {
   return bind_matched_inputs(e, in, n);
@@ -400,6 +398,24 @@ void Context::commit_write(Event* e, TensorImpl* self) {
   cursor = n != nullptr ? n : &kNoEvent;
 }
 
+/// An event of a tape that is not in place: as hand_out and hand_out_view, without a handle.
+void Context::commit_unheld(Event* e) {
+  const EventInfo& info = *e->info;
+  TensorImpl* p = e->id < n_pooled ? pooled[e->id] : nullptr;
+  if (p == nullptr) [[unlikely]]
+    p = make_pooled(e);
+  p->head.store(e->head - 1, std::memory_order_relaxed);
+  if (info.view) {
+    const TensorImpl* base = slots[info.in[0]];
+    p->storage = base->storage;
+    p->offset = base->offset + info.meta.offset;
+  }
+  slots[e->out] = p;
+  last = e;
+  Event* n = e->next.load(std::memory_order_acquire);
+  cursor = n != nullptr ? n : &kNoEvent;
+}
+
 /// Whether an in-place call needs more than a replay's compares: autograd to look at it, eager's check of overlapping operands,
 /// another frame to be settled first.
 bool Context::write_needs_care(const OpCall& c) const {
@@ -417,9 +433,8 @@ bool Context::replay_write(const OpCall& c) try {
   const Inside inside(*this);
   Event* e = cursor;
   const uint64_t differ = e->key ^ event_key::of(c, ambient_bits());
-  if (differ != (event_key::kCareful | event_key::kGuardOnly) ||
-      (e->attr != c.attr && !SINTER_MUTANT(fast_write_without_attr)) || mode.changed() || c.in[0] == nullptr ||
-      write_needs_care(c))
+  if (differ != (event_key::kCareful | event_key::kGuardOnly) || (e->attr != c.attr && !SINTER_MUTANT(fast_write_without_attr)) ||
+      mode.changed() || c.in[0] == nullptr || write_needs_care(c))
     return false;
   reserve_scalars(e->info->n_scalars_after);
   if (!bind_matched_inputs(*e, c.in, c.n_in)) return false;

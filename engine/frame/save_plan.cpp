@@ -140,9 +140,7 @@ class Planner {
     bool written = false, of_product = false;
   };
   Slot& slot(int32_t s) { return slots_of_[static_cast<size_t>(s)]; }
-  int64_t bytes(int32_t s) const {
-    return slots_[s]->numel * static_cast<int64_t>(element_size(slots_[s]->dtype()));
-  }
+  int64_t bytes(int32_t s) const { return slots_[s]->numel * static_cast<int64_t>(element_size(slots_[s]->dtype())); }
 
   void look_at_events() {
     slots_of_.resize(static_cast<size_t>(leaf_.end->info->n_slots_after));
@@ -253,7 +251,8 @@ class Planner {
       const int32_t s = leaf_.roots[i];
       if (!wanted_again(i) || !is_computed(s)) continue;
       plan.deferred[i / 64] |= 1ull << (i % 64);
-      recipe->outputs.push_back({static_cast<int32_t>(i), number[static_cast<size_t>(s)],
+      recipe->outputs.push_back({static_cast<int32_t>(i),
+                                 number[static_cast<size_t>(s)],
                                  {slots_[s]->dtype(), slots_[s]->sizes, slots_[s]->strides, 0}});
       recipe->bytes += bytes(s);
     }

@@ -2,8 +2,11 @@
 #include <algorithm>
 #include <numeric>
 #include "../../runtime/mutants.h"
+#include "backward_tape.h"
 
 namespace sinter {
+
+EventInfo::~EventInfo() { delete tape.load(std::memory_order_relaxed); }
 
 std::string event_name(const Event& e) {
   std::string name = op_info(static_cast<Op>(e.key & event_key::kOpMask)).name;

@@ -34,8 +34,14 @@ struct FastGuard {
   int64_t sizes[SizeVec::kInline] = {}, strides[SizeVec::kInline] = {};
 };
 
+struct BackwardTape;
+
 /// The part of an event that a plain replay does not touch.
 struct EventInfo {
+  EventInfo() = default;
+  EventInfo(const EventInfo&) = delete;
+  EventInfo& operator=(const EventInfo&) = delete;
+  ~EventInfo();
   Loc loc;
   std::vector<int32_t> in;  // operand slots, -1 undefined (also for the few that Event::in holds)
   std::vector<int64_t> ints;
@@ -53,6 +59,7 @@ struct EventInfo {
   int32_t depth = 0;      // 1 for a region's first event
   std::atomic<Event*> sibling{nullptr};
   std::atomic<Leaf*> leaf{nullptr};
+  std::atomic<const BackwardTape*> tape{nullptr};  // of backward passes that begin after this event; owned
   Event* parent = nullptr;
   struct Entry* entry = nullptr;  // of the region
 };
@@ -149,7 +156,7 @@ struct Leaf {
   Break reason = Break::frame_end;              // of the first close
   Loc reason_loc;
   std::atomic<double> compile_us{0};
-  std::atomic<bool> defers{false};  // some program has a recipe
+  std::atomic<bool> defers{false};                   // some program has a recipe
   std::vector<std::unique_ptr<ProgramEntry>> owned;  // guarded by `compiling`
 };
 

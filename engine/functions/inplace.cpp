@@ -4,7 +4,7 @@
 
 namespace sinter {
 
-#define INPLACE(name)                         \
+#define INPLACE(name)                      \
   Tensor& Tensor::name##_(Loc loc) const { \
     write(Op::name, *this, 0, loc);        \
     return const_cast<Tensor&>(*this);     \

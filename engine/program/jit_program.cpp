@@ -72,8 +72,8 @@ JitProgram::Address JitProgram::address_of(ValueId base, int64_t byte_offset) co
 int JitProgram::number_kernels() {
   std::unordered_map<const codegen::Kernel*, int> numbers;
   for (const PlannedStep& step : planned_)
-    kernel_numbers_.push_back(
-        step.kernel ? numbers.try_emplace(step.kernel.get(), static_cast<int>(numbers.size())).first->second : -1);
+    kernel_numbers_.push_back(step.kernel ? numbers.try_emplace(step.kernel.get(), static_cast<int>(numbers.size())).first->second
+                                          : -1);
   return static_cast<int>(numbers.size());
 }
 

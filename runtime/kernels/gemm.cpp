@@ -115,7 +115,8 @@ bool is_plain(const MatrixRef<T>& bias, int64_t n) {
 template <class T>
 void multiply(const Product<T>& p, T* c) {
   const GemmKernels<T>& kernels = gemm_kernels<T>();
-  if (p.alpha == 1 && p.beta == 1 && p.k > 0 && is_plain(p.bias, p.n)) return kernels.product(p.m, p.n, p.k, p.a, p.b, c, p.bias.data);
+  if (p.alpha == 1 && p.beta == 1 && p.k > 0 && is_plain(p.bias, p.n))
+    return kernels.product(p.m, p.n, p.k, p.a, p.b, c, p.bias.data);
   if (p.k == 0) {
     for (int64_t i = 0; i < p.m * p.n; ++i) c[i] = 0;
   } else {

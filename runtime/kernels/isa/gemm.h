@@ -30,8 +30,8 @@ template <class V>
 }
 #endif
 
-/// An MR x (NV vectors) block of c. `tail`: elements of the last vector that exist, 0 = all. b's rows are ldb apart. `bias`: added
-/// here, where c is in registers, or null.
+/// An MR x (NV vectors) block of c. `tail`: elements of the last vector that exist, 0 = all. b's rows are ldb apart. `bias`:
+/// added here, where c is in registers, or null.
 template <class T, int MR, int NV, bool kTail>
 void tile(int64_t k, MatrixRef<T> a, const T* b, int64_t ldb, T* c, int64_t ldc, int tail, const T* bias) {
   constexpr int kW = kWidth<T>;
