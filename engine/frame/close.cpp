@@ -109,18 +109,18 @@ const SavedResults& RegionRunner::saved_results() {
   std::vector<TensorImpl*> held;
   for (int32_t i : held_)
     if (TensorImpl* t = c_.slots[leaf_.pooled[static_cast<size_t>(i)].slot]; t->has(head::kAutograd)) held.push_back(t);
-  saves_.emplace();
-  saves_->counts = count_saved(held, c_.nodes_since_);
-  saves_->only = live_;
+  SavedResults saved;  // whole, or not there at all
+  saved.counts = count_saved(held, c_.nodes_since_);
+  saved.only = live_;
   for (int32_t i : held_) {
     const Leaf::PooledSlot& p = leaf_.pooled[static_cast<size_t>(i)];
     if (p.root_index < 0) continue;
     const TensorImpl* t = c_.slots[p.slot];
-    const auto n = saves_->counts.find(t);
-    if ((n == saves_->counts.end() || n->second != t->count()) && !SINTER_MUTANT(held_results_deferred))
-      saves_->only[static_cast<size_t>(p.root_index) / 64] &= ~(1ull << (p.root_index % 64));
+    const auto n = saved.counts.find(t);
+    if ((n == saved.counts.end() || n->second != t->count()) && !SINTER_MUTANT(held_results_deferred))
+      saved.only[static_cast<size_t>(p.root_index) / 64] &= ~(1ull << (p.root_index % 64));
   }
-  return *saves_;
+  return saves_.emplace(std::move(saved));
 }
 
 std::vector<uint64_t> RegionRunner::materialised() const {
