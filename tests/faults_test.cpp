@@ -339,6 +339,19 @@ void training(World& w, Options options) {
 void training_sgd(World& w) { training<optim::SGD>(w, optim::SGDOptions(0.1).momentum(0.9).weight_decay(0.01)); }
 void training_adam(World& w) { training<optim::Adam>(w, optim::AdamOptions(0.1).amsgrad(true)); }
 
+/// The forward compiled, backward outside: most of what it needs is computed again there.
+void recomputed(World& w) {
+  const Tensor a = w.watch(ramp({80, 80}).requires_grad_()), b = w.watch((ramp({80}) * 0.1).requires_grad_());
+  const auto f = [a, b](World&) { return ((a * b).sin() * b).tanh().exp(); };
+  const auto rest = [](World& o, const Tensor& y) {
+    y.sum().backward();
+    o.mark();
+    o.results.push_back(y.detach());
+  };
+  w.eager = [&w, f, rest] { w.results.clear(), rest(w, f(w)); };
+  w.compiled = [&w, c = compile(f), rest]() mutable { w.results.clear(), rest(w, c(w)); };
+}
+
 void module_forward(World& w) {
   manual_seed(3);
   Net net;
@@ -392,7 +405,10 @@ const std::vector<Scenario> kScenarios{
     {"in place with gradients", in_place_with_gradients},
     {"training with SGD", training_sgd},
     {"training with SGD, replayed", training_sgd, 2},
+    {"training with SGD, from a tape", training_sgd, 5},
     {"training with Adam", training_adam},
+    {"recomputed for backward", recomputed},
+    {"recomputed for backward, replayed", recomputed, 4},
     {"module forward", module_forward},
     {"modules made", modules_made},
 };
