@@ -87,6 +87,28 @@ TEST_CASE("one kernel for all that compute the same, whatever their sizes") {
   checked(others);
 }
 
+TEST_CASE("a product that is added to a cleared gradient lies in its memory; not where the old one is still read") {
+  const auto step = [](bool read_before, bool read_after, bool transposed) {
+    Tape t;
+    const int x = t.input({24, 16}), g = t.input({24, 32}), grad = t.input({32, 16}), p = t.input({32, 16});
+    if (read_before) t.live(t.unary(Op::exp, grad));
+    const int kept = read_after ? t.unary(Op::clone, grad) : -1;
+    t.call(Op::fill_, {grad}, 0, {}, {Scalar(0)}, kInplace);
+    int product = t.call(Op::mm, {t.call(Op::t, {g}), x});
+    if (transposed) product = t.call(Op::t, {t.call(Op::mm, {t.call(Op::t, {x}), g})});
+    t.call(Op::add, {grad, product}, 0, {}, {}, kInplace);
+    t.call(Op::sub, {p, t.scalar(Op::mul, grad, Scalar(0.1))}, 0, {}, {}, kInplace);
+    if (read_after) t.live(t.binary(Op::add, kept, p));
+    checked(t);
+    return check_tape(t)->arena_bytes;
+  };
+  const int64_t in_place = step(false, false, false);
+  CHECK(in_place < 32 * 16 * 4);
+  step(true, false, false);
+  CHECK(step(false, true, false) >= 32 * 16 * 4);
+  step(false, false, true);
+}
+
 TEST_CASE("softmax over the rows of a tall matrix") {
   for (const Op op : {Op::_softmax, Op::_log_softmax}) {
     Tape t;

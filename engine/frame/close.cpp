@@ -190,7 +190,10 @@ void RegionRunner::check_inputs_unwritten() const {
 
 void RegionRunner::run_interpreter() {
   try {
-    interpret(leaf_.path.data(), leaf_.path.size(), c_.slots, c_.scalars, c_.free_ints_.data());
+    std::vector<bool> wanted(static_cast<size_t>(leaf_.end->info->n_slots_after), false);
+    for (size_t r = 0; r < leaf_.roots.size(); ++r)
+      wanted[static_cast<size_t>(leaf_.roots[r])] = is_live(static_cast<int32_t>(r));
+    interpret(leaf_.path.data(), leaf_.path.size(), c_.slots, c_.scalars, c_.free_ints_.data(), &wanted);
   } catch (...) {
     for (const Leaf::PooledSlot& p : leaf_.pooled)
       if (!p.view) c_.slots[p.slot]->storage->release_bytes();

@@ -6,7 +6,9 @@ namespace sinter {
 
 /// Gives every result of the path its bytes (all before the first kernel runs), then runs the operators in order. Operands,
 /// results and value scalars are those of the slot tables. @throws OutOfMemoryError with nothing written.
-/// `free_ints`: the arguments of generalised events in order (Context::free_ints_).
-void interpret(Event* const* path, size_t n, TensorImpl* const* slots, const Scalar* scalars, const int64_t* free_ints);
+/// `free_ints`: the arguments of generalised events in order (Context::free_ints_). `wanted`: by slot, the results that are to
+/// have bytes afterwards; the others share memory, each as long as it is used. Null: all are.
+void interpret(Event* const* path, size_t n, TensorImpl* const* slots, const Scalar* scalars, const int64_t* free_ints,
+               const std::vector<bool>* wanted = nullptr);
 
 }  // namespace sinter

@@ -2,54 +2,11 @@
 #include <algorithm>
 #include "../../runtime/mutants.h"
 #include "../graph/geometry.h"
+#include "arena.h"
 
 namespace sinter {
 
 namespace {
-
-constexpr int64_t kAlign = 64;
-
-int64_t aligned(int64_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
-
-/// First fit over a growing range; freed ranges merge with their neighbours.
-class Arena {
- public:
-  int64_t take(int64_t bytes) {
-    bytes = std::max(aligned(bytes), kAlign);
-    for (size_t i = 0; i < free_.size(); ++i) {
-      if (free_[i].bytes < bytes) continue;
-      const int64_t at = free_[i].at;
-      free_[i].at += bytes;
-      free_[i].bytes -= bytes;
-      if (free_[i].bytes == 0) free_.erase(free_.begin() + static_cast<long>(i));
-      return at;
-    }
-    const int64_t at = size_;
-    size_ += bytes;
-    return at;
-  }
-  void give(int64_t at, int64_t bytes) {
-    bytes = std::max(aligned(bytes), kAlign);
-    auto it = std::find_if(free_.begin(), free_.end(), [&](const Range& r) { return r.at > at; });
-    it = free_.insert(it, {at, bytes});
-    if (it + 1 != free_.end() && it->at + it->bytes == (it + 1)->at) {
-      it->bytes += (it + 1)->bytes;
-      it = free_.erase(it + 1) - 1;
-    }
-    if (it != free_.begin() && (it - 1)->at + (it - 1)->bytes == it->at) {
-      (it - 1)->bytes += it->bytes;
-      free_.erase(it);
-    }
-  }
-  int64_t size() const { return size_; }
-
- private:
-  struct Range {
-    int64_t at, bytes;
-  };
-  std::vector<Range> free_;
-  int64_t size_ = 0;
-};
 
 class Planner {
  public:
@@ -73,6 +30,8 @@ class Planner {
     for (const auto& out : graph_.outputs)
       if (out.input >= 0) place_write_back(out);
     find_uses();  // copies were appended
+    for (const auto& out : graph_.outputs)
+      if (out.input >= 0) place_ahead(out);
     place_temporaries();
     return std::move(plan_);
   }
@@ -124,6 +83,25 @@ class Planner {
     steps_.push_back(std::move(copy));
   }
 
+  /// A temporary that is last read by the step which writes an input, element by element, may lie in that input's memory once
+  /// its old value is not wanted any more: the product that a gradient of zeros is added to, say. One pass over memory less.
+  void place_ahead(const GraphOutput& out) {
+    const int32_t w = made_[out.value];
+    const BufferPlace target{BufferPlace::Kind::Input, out.input, 0};
+    if (w < 0 || !steps_[w].kernel || plan_.places[out.value].kind != target.kind || plan_.places[out.value].index != out.input)
+      return;
+    const ValueId old = input_node_[out.input];
+    for (const auto& read : steps_[w].lowered.operands) {
+      const ValueId v = read.base;
+      if (read.output || plan_.places[v].kind != BufferPlace::Kind::None || last_read_[v] != w || made_[v] < 0) continue;
+      if ((last_read_[old] >= made_[v] && !SINTER_MUTANT(temporary_over_wanted_input)) ||
+          !same_geometry(graph_[v].meta, graph_[old].meta) || !may_overwrite(w, out.value, v))
+        continue;
+      plan_.places[v] = target;
+      return;
+    }
+  }
+
   /// Whether the step that makes `value` may write it over `old`, which it may be reading.
   bool may_overwrite(int32_t w, ValueId value, ValueId old) {
     PlannedStep& step = steps_[w];
@@ -171,7 +149,7 @@ class Planner {
       if (steps_[i].kernel) scratch = std::max(scratch, static_cast<int64_t>(steps_[i].kernel->scratch_bytes));
     }
     plan_.scratch_offset = arena.size();
-    plan_.arena_bytes = arena.size() + aligned(scratch);
+    plan_.arena_bytes = arena.size() + Arena::aligned(scratch);
   }
 
   const Graph& graph_;
