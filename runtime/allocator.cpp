@@ -53,8 +53,9 @@ LargeCache& large_cache() {
 void* system_allocate(size_t n) {
   if (n < kHugePage) return std::aligned_alloc(kAlign, n);
   // Huge pages need 2 MiB alignment; page faults are most of the cost of a large result otherwise.
-  void* p = std::aligned_alloc(kHugePage, (n + kHugePage - 1) & ~(kHugePage - 1));
-  if (p != nullptr) madvise(p, n, MADV_HUGEPAGE);
+  void* p = nullptr;
+  if (posix_memalign(&p, kHugePage, n) != 0) return nullptr;
+  madvise(p, n, MADV_HUGEPAGE);
   return p;
 }
 

@@ -64,11 +64,18 @@ void* __real_malloc(size_t n);
 void* __real_calloc(size_t n, size_t size);
 void* __real_realloc(void* p, size_t n);
 void* __real_aligned_alloc(size_t align, size_t n);
+int __real_posix_memalign(void** p, size_t align, size_t n);
 void __real_free(void* p);
 
 void* __wrap_malloc(size_t n) { return must_fail() ? nullptr : counted(__real_malloc(n)); }
 void* __wrap_calloc(size_t n, size_t size) { return must_fail() ? nullptr : counted(__real_calloc(n, size)); }
 void* __wrap_aligned_alloc(size_t align, size_t n) { return must_fail() ? nullptr : counted(__real_aligned_alloc(align, n)); }
+int __wrap_posix_memalign(void** p, size_t align, size_t n) {
+  if (must_fail()) return ENOMEM;
+  const int error = __real_posix_memalign(p, align, n);
+  if (error == 0) counted(*p);
+  return error;
+}
 void* __wrap_realloc(void* p, size_t n) {
   if (must_fail()) return nullptr;
   uncount(p);

@@ -22,8 +22,12 @@ class Arena {
       if (free_[i].bytes == 0) free_.erase(free_.begin() + static_cast<long>(i));
       return at;
     }
-    const int64_t at = size_;
-    size_ += bytes;
+    int64_t at = size_;
+    if (!free_.empty() && free_.back().at + free_.back().bytes == size_) {  // the last free range grows
+      at = free_.back().at;
+      free_.pop_back();
+    }
+    size_ = at + bytes;
     return at;
   }
   void give(int64_t at, int64_t bytes) {
