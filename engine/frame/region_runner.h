@@ -1,0 +1,86 @@
+// One close of a region: which results are wanted, running what makes them, giving them away.
+#pragma once
+#include <memory>
+#include <optional>
+#include <vector>
+#include "../../runtime/mutants.h"
+#include "context.h"
+#include "deferred.h"
+#include "save_plan.h"
+
+namespace sinter {
+
+/// One close, from the live check to the give-away. Lives on the stack; the context is out of sight (current_frame is
+/// null), so that deleters and hooks that enter the engine run eager.
+class RegionRunner {
+ public:
+  RegionRunner(Context& c, Leaf& leaf) : c_(c), leaf_(leaf), live_(c.live_words_), held_(c.held_) {}
+
+  void find_live() {
+    live_.assign((leaf_.roots.size() + 63) / 64, 0);
+    held_.clear();
+    const Leaf::PooledSlot* p = leaf_.pooled.data();
+    for (int32_t i = 0; i < static_cast<int32_t>(leaf_.pooled.size()); ++i, ++p) {
+      TensorImpl* t = c_.slots[p->slot];
+      const uint64_t h = t->head.load(std::memory_order_acquire);
+      if (static_cast<uint32_t>(h) == 0 && !SINTER_MUTANT(dropped_results_are_live)) {
+        // Another thread dropped the last handle: what the result kept alive through autograd is the owner's to drop.
+        if ((h & head::kAutograd) && t->pool == this_thread_pool) dispose(t);
+        continue;
+      }
+      held_.push_back(i);
+      if (p->root_index >= 0 && !(p->view && SINTER_MUTANT(view_does_not_keep_base)))
+        live_[static_cast<size_t>(p->root_index) / 64] |= 1ull << (p->root_index % 64);
+    }
+  }
+  /// Nothing of the region can be seen any more: it need not run.
+  bool is_dead() const { return held_.empty() && (!leaf_.writes || SINTER_MUTANT(dead_region_with_writes_skipped)); }
+  bool is_live(int32_t root) const { return live_[static_cast<size_t>(root) / 64] >> (root % 64) & 1; }
+
+  const ProgramEntry* covering() {
+    const bool defers = leaf_.defers.load(std::memory_order_relaxed);
+    for (const ProgramEntry* e = leaf_.programs.load(std::memory_order_acquire); e != nullptr; e = e->next)
+      if (covers(*e, defers) && e->usable()) return e;
+    return nullptr;
+  }
+  /// Which live results only autograd holds.
+  const SavedResults& saved_results();
+  /// The same; null where nothing may be deferred: verification compares every result.
+  const SavedResults* saves();
+
+  /// Runs the events by the interpreter / `entry`'s program, which the context holds.
+  void interpret_events();
+  void run(const ProgramEntry& entry, const Program& program);
+  /// Live results and written inputs have their bytes (`failed`: will never have them).
+  void publish(bool failed) noexcept;
+  /// Live results become plain tensors; the others keep their place in the pool. On the owner's thread only: its handles
+  /// count without locked instructions.
+  void give_away() noexcept;
+  /// Autograd state of results whose last handle another thread dropped.
+  void drop_orphaned_autograd();
+  const std::vector<uint64_t>& live() const { return live_; }
+  /// Of the live results, those that have their bytes.
+  std::vector<uint64_t> materialised() const;
+  void count_saved_bytes(CloseRecord& record);
+  std::vector<int64_t> sizes_key() const;
+  void check_inputs_unwritten() const;
+
+ private:
+  bool covers(const ProgramEntry& e, bool defers) {
+    if (!covers_live(e, live_, nullptr)) {
+      if (!defers || e.recipe == nullptr || saves() == nullptr || !covers_live(e, live_, &saves()->only)) return false;
+    }
+    return e.isa == isa() && (!leaf_.dynamic || SINTER_MUTANT(program_of_other_sizes) || e.sizes_key == sizes_key());
+  }
+  void run_interpreter();
+  std::unique_ptr<Deferred> prepare_deferred(const ProgramEntry& entry);
+  void attach_deferred(const ProgramEntry& entry, std::unique_ptr<Deferred> deferred);
+  std::optional<SavedResults> saves_;
+  std::vector<Storage*> kept_;  // results nobody holds but what is deferred
+  Context& c_;
+  Leaf& leaf_;
+  std::vector<uint64_t>& live_;
+  std::vector<int32_t>& held_;  // results something still references, indices into Leaf::pooled
+};
+
+}  // namespace sinter
