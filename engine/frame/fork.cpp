@@ -1,8 +1,10 @@
 // fork(): the locks of all compiled functions, and what becomes of other threads' frames in the child.
 #include <algorithm>
+#include "../../codegen/kernel.h"
 #include "../../runtime/at_fork.h"
 #include "../../runtime/cpu.h"
 #include "../../runtime/env.h"
+#include "../../runtime/random.h"
 #include "compiled_states.h"
 #include "context.h"
 #include "registry.h"
@@ -20,7 +22,8 @@ class ForkLocks {
 
   /// Other threads may be closing this thread's region, or asking for it.
   void lock_visits() {
-    (void)env(), (void)isa();  // what another thread may be making now for the first time
+    // What another thread may be making now for the first time.
+    (void)env(), (void)isa(), (void)Generator::get_default(), (void)codegen::stream_threshold_bytes();
     own_.clear();
     ContextRegistry::get().for_each([&](const ContextRegistry::Entry& e) {
       if (e.pool == this_thread_pool) own_.push_back(e.context);
