@@ -92,6 +92,22 @@ TEST_CASE("a training step: gradients to zero or none, before or after") {
         }) >= 6);
 }
 
+TEST_CASE("numbers in the graph: the same, and others in each call") {
+  const auto with = [](const std::function<double(int)>& number) {
+    return [number](World& w, int i) {
+      manual_seed(i);
+      zero(w, false);
+      const Tensor loss = (dropout(forward(w) * number(i), 0.25, true) / 3).sum();
+      loss.backward();
+      update(w);
+      return loss;
+    };
+  };
+  CHECK(check(with([](int) { return 0.5; })) >= 6);
+  check(with([](int i) { return 1.0 / (i + 1); }));
+  check(with([](int i) { return i % 2 == 0 ? 0.0 : -0.0; }));
+}
+
 TEST_CASE("the kinds of gradients that are there change from call to call") {
   CHECK(check(
             [](World& w, int) {

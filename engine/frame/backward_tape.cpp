@@ -23,7 +23,7 @@ constexpr size_t kMostNodes = 4096;
 
 /// Made by an operator of this region, without anything that a derivative takes from elsewhere.
 bool is_plain(const autograd::Node* n, uint64_t region) {
-  return n->region == region && n->event != nullptr && n->extra == nullptr && !n->freed && n->n_scalars == 0;
+  return n->region == region && n->event != nullptr && n->extra == nullptr && !n->freed;
 }
 
 /// Nobody looks at what arrives.
@@ -57,7 +57,8 @@ bool TapedBackward::finds(const BackwardTape& tape) {
     const autograd::Node* n = nodes_[k];
     const BackwardTape::Node& want = tape.nodes[k];
     if ((n->event != want.event && !SINTER_MUTANT(taped_node_not_compared)) || !is_plain(n, region_) ||
-        n->n_in != want.edges.size())
+        n->n_in != want.edges.size() || n->n_scalars != want.scalars.size() ||
+        (!std::equal(want.scalars.begin(), want.scalars.end(), n->scalars) && !SINTER_MUTANT(taped_scalars_not_compared)))
       return false;
     for (uint32_t i = 0; i < n->n_in; ++i) {
       const Edge& e = n->edge(i);
@@ -86,7 +87,7 @@ bool TapedBackward::describe(BackwardTape& tape) {
   for (size_t k = 0; k < nodes_.size(); ++k) {
     autograd::Node* n = nodes_[k];
     if (!is_plain(n, region_) || nodes_.size() > kMostNodes) return false;
-    BackwardTape::Node node{static_cast<const Event*>(n->event), {}};
+    BackwardTape::Node node{static_cast<const Event*>(n->event), {}, {n->scalars, n->scalars + n->n_scalars}};
     for (uint32_t i = 0; i < n->n_in; ++i) {
       const Edge& e = n->edge(i);
       if (!e) {

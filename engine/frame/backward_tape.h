@@ -18,6 +18,7 @@ struct BackwardTape {
   struct Node {
     const Event* event;          // that made it
     std::vector<int32_t> edges;  // kNoEdge, leaf_edge or a node of the tape, per operand
+    std::vector<Scalar> scalars;
   };
   /// What the pass does to a leaf: adds to the gradient that is there, or gives it one.
   struct Leaf {
@@ -34,7 +35,7 @@ struct BackwardTape {
   std::vector<Leaf> leaves;
   std::vector<Event*> events;
   std::vector<NewInput> new_inputs;
-  std::vector<Scalar> scalars;  // of all events, in order: constants, as no node has one
+  std::vector<Scalar> scalars;  // of all events, in order: functions of those of the nodes
   uint32_t ambient = 0;         // word and floating-point mode of the events
   std::unique_ptr<BackwardTape> next;
 };
