@@ -124,6 +124,29 @@ TEST_CASE("the kinds of gradients that are there change from call to call") {
             }) >= 1);
 }
 
+// Found by a walk (seed 355): zero_grad() overwrites the weight that the forward has saved.
+TEST_CASE("a gradient in the memory of a saved tensor") {
+  const auto share = [](World& w, int i) {
+    if (i == 5) w.c.mutable_grad() = w.c.detach();
+    if (i == 7) w.c.mutable_grad() = zeros({3, 2});
+    if (i == 9) w.b.mutable_grad() = w.a.detach().select(0, 1);
+  };
+  const auto step = [](World& w, int) {
+    const Tensor loss = loss_of(w);
+    zero(w, false);
+    loss.backward();
+    return loss;
+  };
+  check(step, share);
+  check(  // the pass itself writes what it has not read yet
+      [](World& w, int) {
+        const Tensor loss = loss_of(w);
+        loss.backward();
+        return loss;
+      },
+      share);
+}
+
 TEST_CASE("several losses, shared nodes, retained graphs, a second pass that must fail") {
   CHECK(check([](World& w, int i) {
           zero(w, false);

@@ -26,6 +26,14 @@ bool is_plain(const autograd::Node* n, uint64_t region) {
   return n->region == region && n->event != nullptr && n->extra == nullptr && !n->freed;
 }
 
+/// What was saved is as it was.
+bool is_unchanged(const autograd::Node* n) {
+  const auto holds = [](const autograd::Saved& s) {
+    return s.impl == nullptr || s.impl->storage->version.load(std::memory_order_relaxed) == s.version;
+  };
+  return std::all_of(n->saved.begin(), n->saved.end(), holds) && holds(n->saved_result);
+}
+
 /// Nobody looks at what arrives.
 bool is_plain(const TensorImpl* leaf) {
   const AutogradMeta* m = meta_of(leaf);
@@ -56,7 +64,7 @@ bool TapedBackward::finds(const BackwardTape& tape) {
   for (size_t k = 0; k < nodes_.size(); ++k) {
     const autograd::Node* n = nodes_[k];
     const BackwardTape::Node& want = tape.nodes[k];
-    if ((n->event != want.event && !SINTER_MUTANT(taped_node_not_compared)) || !is_plain(n, region_) ||
+    if ((n->event != want.event && !SINTER_MUTANT(taped_node_not_compared)) || !is_plain(n, region_) || !is_unchanged(n) ||
         n->n_in != want.edges.size() || n->n_scalars != want.scalars.size() ||
         (!std::equal(want.scalars.begin(), want.scalars.end(), n->scalars) && !SINTER_MUTANT(taped_scalars_not_compared)))
       return false;
@@ -134,6 +142,8 @@ bool TapedBackward::may_commit(const BackwardTape& tape) {
   Context& c = *context_;
   if (c.ambient_bits() != tape.ambient || c.mode.changed() || c.strides_differ_) return false;
   if (thread_allocated_bytes() - c.bytes_at_open_ > env().region_bytes) return false;
+  // Events do not say which inputs share memory: a gradient may be that of a saved tensor, which the pass would find overwritten.
+  if (!c.aliases_.empty() && !SINTER_MUTANT(taped_over_shared_memory)) return false;
   for (size_t i = 0; i < leaves_.size(); ++i) {
     const BackwardTape::Leaf& want = tape.leaves[i];
     const TensorImpl* grad = grad_of(leaves_[i]);
@@ -206,7 +216,7 @@ void TapedBackward::commit(const BackwardTape& tape, Loc loc) try {
 }
 
 void TapedBackward::record() {
-  if (!making_ || context_->region_id() != region_ || !context_->may_tape()) return;
+  if (!making_ || context_->region_id() != region_ || !context_->may_tape() || !context_->aliases_.empty()) return;
   const Context::Inside inside(*context_);
   BackwardTape& tape = *making_;
   tape.usable = fill(tape) && fill_leaves(tape);
