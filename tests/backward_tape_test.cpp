@@ -128,7 +128,9 @@ TEST_CASE("the kinds of gradients that are there change from call to call") {
 TEST_CASE("a gradient in the memory of a saved tensor") {
   const auto share = [](World& w, int i) {
     if (i == 5) w.c.mutable_grad() = w.c.detach();
+    if (i == 6) w.c.mutable_grad() = w.x.slice(0, 0, 3).slice(1, 0, 2);  // read by the pass after that is written
     if (i == 7) w.c.mutable_grad() = zeros({3, 2});
+    if (i == 7) w.x = ones({5, 4});
     if (i == 9) w.b.mutable_grad() = w.a.detach().select(0, 1);
   };
   const auto step = [](World& w, int) {

@@ -298,6 +298,35 @@ TEST_CASE("a kernel leaves the caller's registers as they were") {
   }
 }
 
+TEST_CASE("kernels of any size write as many elements as they are told") {
+  SpecBuilder b(LoopMode::Pointwise, {8});
+  b.store(b.compute(Op::add, {b.load(kFloat), b.load(kFloat)}));
+  SpecBuilder wide(LoopMode::Pointwise, {8});
+  wide.store(wide.cast_to(kFloat, wide.compute(Op::mul, {wide.load(kDouble), wide.load(kDouble)})));
+  constexpr int64_t kMost = 150;
+  std::vector<float> a(kMost, 1), out(kMost);
+  std::vector<double> c(kMost, 2);
+  for (const bool doubles : {false, true})
+    for (const Isa level : levels()) {
+      set_isa_cap(level);
+      LoopSpec any;
+      REQUIRE(make_sized_at_run_time(doubles ? wide.spec : b.spec, any));
+      const auto kernel = get_kernel(any);
+      REQUIRE(kernel);
+      for (int64_t n = 0; n < kMost - 32; ++n) {
+        std::fill(out.begin(), out.end(), -7.0f);
+        void* in = doubles ? static_cast<void*>(c.data()) : a.data();
+        void* operands[] = {in, in, out.data()};
+        const uint64_t count[] = {static_cast<uint64_t>(n)};
+        kernel->fn(operands, count, nullptr);
+        INFO(isa_name(level) << ", " << n << " elements");
+        REQUIRE(std::count(out.begin(), out.end(), doubles ? 4.0f : 2.0f) == n);
+        REQUIRE(out[static_cast<size_t>(n)] == -7.0f);
+      }
+    }
+  set_isa_cap(detected_isa());
+}
+
 TEST_CASE("disassembly names nodes") {
   set_isa_cap(detected_isa());
   const auto k = get_kernel(chain(64, 3));

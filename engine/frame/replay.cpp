@@ -416,16 +416,13 @@ void Context::commit_unheld(Event* e) {
   cursor = n != nullptr ? n : &kNoEvent;
 }
 
-/// Whether an in-place call needs more than a replay's compares: autograd to look at it, eager's check of overlapping operands,
-/// another frame to be settled first.
+/// Whether an in-place call needs more than a replay's compares: eager's check of overlapping operands, another frame to be
+/// settled first, values that are computed from what is written. (That autograd has to look at it is in the event's key.)
 bool Context::write_needs_care(const OpCall& c) const {
   const TensorImpl* self = c.in[0];
   const FrameBase* pending = self->storage->pending_in.load(std::memory_order_acquire);
   if (pending != nullptr && pending != this && !SINTER_MUTANT(fast_write_to_foreign_value)) return true;
   if (self->storage->has(Storage::kSource)) return true;
-  if (grad_mode() && !SINTER_MUTANT(fast_write_unknown_to_autograd))
-    for (const TensorImpl* t : c.operands())
-      if (t != nullptr && t->has(kTracked)) return true;
   return may_overlap(c) && !SINTER_MUTANT(fast_write_over_operand);
 }
 
