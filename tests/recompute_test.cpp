@@ -19,6 +19,9 @@ Tensor chain(const Tensor& x, const Tensor& w, const Tensor& b) {
   return ((y.sin() * y).tanh() * (y * 0.5).sigmoid()).exp().square();
 }
 
+/// All of it is computed again, from the parameters themselves.
+Tensor from_parameters(const Tensor&, const Tensor& w, const Tensor& b) { return (w + b).sin().tanh().exp(); }
+
 struct Model {
   Tensor x, w, b;
   Model() {
@@ -38,9 +41,8 @@ using Function = std::function<Tensor(const Tensor&, const Tensor&, const Tensor
 
 /// Runs `step(model, forward)` on two equal models, one with a compiled forward, several times.
 template <class F>
-void check(F&& step, CompileOptions options = {}) {
+void check(F&& step, CompileOptions options = {}, const Function& plain = chain) {
   Model eager, compiled;
-  const Function plain = chain;
   auto wrapped = compile(plain, options);
   const Function forward = [&](const Tensor& x, const Tensor& w, const Tensor& b) { return wrapped(x, w, b); };
   for (int i = 0; i < 5; ++i) {
@@ -97,27 +99,45 @@ TEST_CASE("the backward pass is one program of the function, and replays") {
 }
 
 TEST_CASE("sources written between forward and backward") {
-  // b is read by what is computed again; x and w by nobody but the product.
-  check([](Model& m, const Function& f, int i) {
-    const Tensor y = f(m.x, m.w, m.b);
-    {
-      const NoGradGuard no_grad;
-      if (i % 3 == 0) m.b.add_(1);
-      if (i % 3 == 1) m.b.data_ptr<float>()[3] = 2;
-      if (i % 3 == 2) compile([&] { m.b.mul_(2); })();
-    }
-    y.sum().backward();
-  });
+  for (const auto& f : {Function(chain), Function(from_parameters)})
+    check(
+        [](Model& m, const Function& forward, int i) {
+          const Tensor y = forward(m.x, m.w, m.b);
+          {
+            const NoGradGuard no_grad;
+            if (i % 3 == 0) m.b.add_(1);
+            if (i % 3 == 1) m.b.data_ptr<float>()[3] = 2;
+            if (i % 3 == 2) compile([&] { m.b.mul_(2); })();
+          }
+          y.sum().backward();
+        },
+        {}, f);
+  // Each kind of write alone: after a pointer was taken, the memory is no source any more.
+  for (const int way : {0, 1, 2})
+    check(
+        [way](Model& m, const Function& forward, int) {
+          const Tensor y = forward(m.x, m.w, m.b);
+          {
+            const NoGradGuard no_grad;
+            if (way == 0) m.b.add_(1);
+            if (way == 1) m.b.data_ptr<float>()[3] += 2;
+            if (way == 2) compile([&] { m.b.mul_(2); })();
+          }
+          y.sum().backward();
+        },
+        {}, from_parameters);
   // Through a pointer that was there before: such memory is no source.
-  Model eager, compiled;
-  auto forward = compile(Function(chain));
-  for (Model* m : {&eager, &compiled}) {
-    float* b = m->b.data_ptr<float>();
-    const Tensor y = m == &eager ? chain(m->x, m->w, m->b) : forward(m->x, m->w, m->b);
-    b[0] = 100;
-    y.sum().backward();
+  for (const auto& f : {Function(chain), Function(from_parameters)}) {
+    Model eager, compiled;
+    auto forward = compile(f);
+    for (Model* m : {&eager, &compiled}) {
+      float* b = m->b.data_ptr<float>();
+      const Tensor y = m == &eager ? f(m->x, m->w, m->b) : forward(m->x, m->w, m->b);
+      b[0] = 100;
+      y.sum().backward();
+    }
+    require_same(eager, compiled);
   }
-  require_same(eager, compiled);
 }
 
 TEST_CASE("saved values that somebody looks at") {

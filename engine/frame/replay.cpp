@@ -421,9 +421,9 @@ void Context::commit_unheld(Event* e) {
 bool Context::write_needs_care(const OpCall& c) const {
   const TensorImpl* self = c.in[0];
   const FrameBase* pending = self->storage->pending_in.load(std::memory_order_acquire);
-  if (pending != nullptr && pending != this && !SINTER_MUTANT(fast_write_to_foreign_value)) return true;
+  if (pending != nullptr && pending != this) return true;
   if (self->storage->has(Storage::kSource)) return true;
-  return may_overlap(c) && !SINTER_MUTANT(fast_write_over_operand);
+  return may_overlap(c);
 }
 
 bool Context::replay_write(const OpCall& c) try {
