@@ -243,8 +243,12 @@ bool TapedBackward::fill(BackwardTape& tape) const {
     if (info.dynamic || info.inferred || info.close_after || info.free_ints != 0 || (e.key & event_key::kTracked) ||
         static_cast<uint32_t>(e.key >> 32) != tape.ambient)
       return false;
-    const OpKind kind = op_info(op_of(e)).kind;
-    if (op_info(op_of(e)).checked && kind != OpKind::Index && kind != OpKind::Loss) return false;
+    if (op_info(op_of(e)).checked) {
+      // What the check looks at has to be there before the pass: all but these operators' first operand, the gradient.
+      if (op_of(e) != Op::nll_loss_backward && op_of(e) != Op::embedding_dense_backward) return false;
+      for (size_t i = 1; i < info.in.size(); ++i)
+        if (info.in[i] >= before_->info->n_slots_after) return false;
+    }
     for (int i = 0; i < info.n_scalars; ++i) tape.scalars.push_back(context_->scalars[info.first_scalar + i]);
     if (info.inplace && !info.guards.empty()) {
       const auto leaf = std::find(grads_.begin(), grads_.end(), context_->slots[info.guards[0].slot]);
