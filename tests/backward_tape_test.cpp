@@ -284,3 +284,14 @@ TEST_CASE("a second derivative, gradients with respect to some, a gradient given
     return loss.detach();
   });
 }
+
+// Found by a random training (seed 3002010): the derivative of a loss's derivative checks values too.
+TEST_CASE("a second derivative of a loss with targets") {
+  check([](World& w, int) {
+    zero(w, true);
+    const Tensor target = full({5}, 1, kLong);
+    const Tensor loss = nn::functional::cross_entropy(forward(w), target);
+    autograd::grad({loss}, {w.b}, {}, true, true)[0].square().sum().backward();
+    return loss.detach();
+  });
+}
