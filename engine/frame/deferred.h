@@ -24,8 +24,9 @@ struct Recipe {
     int32_t value;  // its number
     TensorMeta meta;
   };
-  std::vector<int32_t> sources;  // slots of the region: inputs, and results that are kept
-  std::vector<int32_t> scalars;  // value scalars of the region
+  std::vector<int32_t> sources;       // slots of the region: inputs, and results that are kept
+  std::vector<int32_t> source_roots;  // of these, the region's own results, as indices into Leaf::roots
+  std::vector<int32_t> scalars;       // value scalars of the region
   std::vector<Step> steps;
   std::vector<Output> outputs;
   uint32_t ambient = 0;  // word of the calls, less grad mode

@@ -139,9 +139,7 @@ const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vect
     const bool covers = covers_live(*e, live, saves != nullptr ? &saves->only : nullptr);
     if (covers && e->usable()) return e;  // another thread compiled it while we waited
     if (covers && evicted == nullptr) evicted = e;
-    for (size_t i = 0; i < live.size(); ++i) wanted[i] |= e->live[i];
-    for (int32_t root : e->kept)
-      wanted[static_cast<size_t>(root) / 64] &= ~(1ull << (root % 64)) | live[static_cast<size_t>(root) / 64];
+    for (size_t i = 0; i < live.size(); ++i) wanted[i] |= e->kept.empty() ? e->live[i] : e->live[i] & ~e->kept[i];
   }
   constexpr int kMostProgramsPerLeaf = 256;
   if (others >= kMostProgramsPerLeaf) return nullptr;
@@ -157,8 +155,7 @@ const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vect
     made->deferred = std::move(plan.deferred);
     made->kept = std::move(plan.kept);
     made->recipe = std::move(plan.recipe);
-    for (size_t i = 0; i < made->deferred.size(); ++i) wanted[i] &= ~made->deferred[i];
-    for (int32_t root : made->kept) wanted[static_cast<size_t>(root) / 64] |= 1ull << (root % 64);
+    for (size_t i = 0; i < made->deferred.size(); ++i) wanted[i] = (wanted[i] & ~made->deferred[i]) | made->kept[i];
   }
   made->live = std::move(wanted);
   for (size_t i = 0; i < leaf.roots.size(); ++i)

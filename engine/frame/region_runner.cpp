@@ -51,8 +51,8 @@ std::unique_ptr<Deferred> RegionRunner::prepare_deferred(const ProgramEntry& ent
   for (size_t i = 0; i < live_.size(); ++i) any |= (live_[i] & entry.deferred[i]) != 0;
   if (!any) return nullptr;
   auto deferred = Deferred::prepare(entry.recipe, c_.slots, c_.scalars);
-  for (int32_t r : entry.kept) {
-    if (is_live(r)) continue;
+  for (int32_t r : entry.recipe->source_roots) {
+    if (is_live(r)) continue;  // somebody holds it anyway, this time
     kept_.push_back(c_.slots[leaf_.roots[static_cast<size_t>(r)]]->storage);
     live_[static_cast<size_t>(r) / 64] |= 1ull << (r % 64);
   }

@@ -226,16 +226,20 @@ class Planner {
     SavePlan plan;
     auto recipe = std::make_shared<Recipe>();
     std::vector<int32_t> number(slots_of_.size(), -1);
-    int64_t kept = 0;
+    int64_t kept_bytes = 0;
+    plan.deferred.assign(live_.size(), 0);
+    plan.kept.assign(live_.size(), 0);
     int32_t next = 0;
     for (int32_t s = 0; s < static_cast<int32_t>(slots_of_.size()); ++s) {
       if (!is_source(s)) continue;
       number[static_cast<size_t>(s)] = next++;
       recipe->sources.push_back(s);
       const int32_t root = slot(s).root;
-      if (slot(s).event == nullptr || bit(live_, static_cast<size_t>(root))) continue;
-      plan.kept.push_back(root);
-      kept += bytes(s);
+      if (slot(s).event == nullptr) continue;
+      recipe->source_roots.push_back(root);
+      if (bit(live_, static_cast<size_t>(root))) continue;
+      plan.kept[static_cast<size_t>(root) / 64] |= 1ull << (root % 64);
+      kept_bytes += bytes(s);
     }
     for (const Event* e : leaf_.path) {
       if (e->info->inplace || !is_computed(e->out)) continue;
@@ -246,7 +250,6 @@ class Planner {
       recipe->steps.push_back(step_of(*e, number, *recipe));
       number[static_cast<size_t>(e->out)] = next++;
     }
-    plan.deferred.assign(live_.size(), 0);
     for (size_t i = 0; i < leaf_.roots.size(); ++i) {
       const int32_t s = leaf_.roots[i];
       if (!wanted_again(i) || !is_computed(s)) continue;
@@ -256,7 +259,7 @@ class Planner {
                                  {slots_[s]->dtype(), slots_[s]->sizes, slots_[s]->strides, 0}});
       recipe->bytes += bytes(s);
     }
-    if (recipe->bytes - kept < kLeastBytes) return {};
+    if (recipe->bytes - kept_bytes < kLeastBytes) return {};
     plan.recipe = std::move(recipe);
     return plan;
   }

@@ -24,7 +24,7 @@ bool covers_live(const ProgramEntry& e, const std::vector<uint64_t>& live, const
 
 struct SavePlan {
   std::vector<uint64_t> deferred;        // bits over Leaf::roots; empty: nothing is
-  std::vector<int32_t> kept;             // roots nobody asked for, which the deferred ones are computed from
+  std::vector<uint64_t> kept;            // likewise: roots nobody asked for, which the deferred ones are computed from
   std::shared_ptr<const Recipe> recipe;  // null: nothing is deferred
 };
 

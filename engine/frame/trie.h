@@ -121,7 +121,7 @@ struct ProgramEntry {
   std::vector<int64_t> sizes_key;                // empty unless the region is generalised
   std::vector<uint64_t> live;                    // bits over Leaf::roots: what the program leaves
   std::vector<uint64_t> deferred;                // likewise: saved for backward, to be computed again there; or empty
-  std::vector<int32_t> kept;                     // roots the program leaves only for that
+  std::vector<uint64_t> kept;                    // likewise: left by the program only for that
   std::shared_ptr<const Recipe> recipe;          // null: nothing is deferred
   std::vector<int32_t> live_roots;               // indices into Leaf::roots, ascending: the program's outputs
   ProgramSlot program;                           // empty: evicted, unless `interpreted`
