@@ -27,17 +27,6 @@ struct Capture {
   }
 };
 
-/// What `f` throws, with its type; "" when it does not.
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const AutogradError& e) { return std::string("AutogradError: ") + e.what(); } catch (const std::exception& e) {
-    return e.what();
-  }
-  return "";
-}
-
 const std::string kHere = "anomaly_test.cpp:";
 
 // The derivative of sqrt at 0 is infinite, and 0 * inf is NaN.

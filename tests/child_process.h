@@ -1,5 +1,6 @@
 // Parts of tests in processes of their own: hidden test cases in a new one, functions in a fork.
 #pragma once
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cstdio>
@@ -44,6 +45,18 @@ inline bool child_ended_well(pid_t pid) { return end_of_child(pid).empty(); }
 template <class F>
 std::string in_child(F body, bool by_exit = false) {
   return end_of_child(fork_child(body, by_exit));
+}
+/// Whether `passes` is false, crashes, or takes longer than 20 s, in a child that says nothing about it.
+template <class F>
+bool fails_in_child(F passes) {
+  const std::string end = in_child([&] {
+    const rlimit none{0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    if (!std::freopen("/dev/null", "w", stderr)) return false;
+    alarm(20);
+    return passes();
+  });
+  return !end.empty();
 }
 inline std::string by_signal(int number) { return "signal " + std::to_string(number); }
 

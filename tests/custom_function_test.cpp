@@ -143,16 +143,6 @@ void check_forms(F forward, const std::function<Tensor(const variable_list&)>& e
   CHECK(half.backward_stats().replays > 0);
 }
 
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const AutogradError& e) { return std::string("AutogradError: ") + e.what(); } catch (const std::exception& e) {
-    return e.what();
-  }
-  return "";
-}
-
 /// The same error in eager code, in a compiled step, and with backward outside.
 void check_error(const std::string& expected) {
   const auto forward = [](const Tensor& x) {

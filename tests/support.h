@@ -12,4 +12,15 @@ int64_t compiles(const C& c) {
   return c.stats().regions_compiled;
 }
 
+/// What `f` throws, an AutogradError with its type; "" when it does not.
+template <class F>
+std::string error_of(F&& f) {
+  try {
+    f();
+  } catch (const AutogradError& e) { return std::string("AutogradError: ") + e.what(); } catch (const std::exception& e) {
+    return e.what();
+  }
+  return "";
+}
+
 }  // namespace sinter::test

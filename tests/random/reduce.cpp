@@ -1,6 +1,4 @@
 #include "reduce.h"
-#include <sys/resource.h>
-#include <unistd.h>
 #include "../child_process.h"
 #include "generate.h"
 
@@ -103,15 +101,10 @@ class Reducer {
 Program reduce(Program p, const std::function<bool(const Program&)>& fails) { return Reducer(std::move(p), fails).run(); }
 
 bool fails_in_child(const Program& p, const Config& config) {
-  const std::string end = in_child([&] {
-    const rlimit none{0, 0};
-    setrlimit(RLIMIT_CORE, &none);
-    if (!std::freopen("/dev/null", "w", stderr)) return false;
-    alarm(20);
+  return fails_in_child([&] {
     Rates rates;
     return check_program(p, config, rates).empty();
   });
-  return !end.empty();
 }
 
 }  // namespace sinter::test
