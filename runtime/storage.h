@@ -14,7 +14,6 @@ namespace sinter {
 ///   borrowed      memory of the user's (from_blob): may overlap other borrowed storages
 ///   failed        the program that should have written it failed; reading throws FailedRegionError
 ///   deferred      pending, but in no frame: it is computed again from what `pending_in` keeps when somebody reads it
-/// Whether it is exposed (a mutable pointer was handed out inside a frame) is known to the frame.
 class Storage {
  public:
   enum Flag : uint8_t {

@@ -49,6 +49,8 @@ struct TensorImpl {
   static TensorImpl* make(ScalarType t, IntArrayRef sz, IntArrayRef st, int64_t off, Storage* s);
 
   ScalarType dtype() const { return static_cast<ScalarType>((head.load(std::memory_order_relaxed) >> head::kDtypeShift) & 0xff); }
+  /// Of the elements, packed.
+  int64_t nbytes() const { return numel * static_cast<int64_t>(element_size(dtype())); }
   int64_t rank() const { return static_cast<int64_t>(sizes.size()); }
   bool has(uint64_t flag) const { return head.load(std::memory_order_relaxed) & flag; }
   void set(uint64_t flag, bool on) {

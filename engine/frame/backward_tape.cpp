@@ -45,8 +45,6 @@ TensorImpl* grad_of(const TensorImpl* leaf) {
   return m != nullptr ? m->grad.impl() : nullptr;
 }
 
-Op op_of(const Event& e) { return static_cast<Op>(e.key & event_key::kOpMask); }
-
 }  // namespace
 
 TapedBackward::TapedBackward(autograd::Node* root, bool retain_graph)
@@ -174,10 +172,10 @@ bool TapedBackward::may_commit(const BackwardTape& tape) {
 /// Values that checked operators look at are in range. Where they are not, the pass is to throw in its own time.
 bool TapedBackward::values_hold(const BackwardTape& tape) const {
   const int32_t known = before_->info->n_slots_after;
-  for (const Event* e : tape.events) {
-    if (!op_info(op_of(*e)).checked) continue;
+  std::vector<TensorImpl*> in;
+  for (const Event* e : tape.checked) {
     const EventInfo& info = *e->info;
-    std::vector<TensorImpl*> in;
+    in.clear();
     for (int32_t s : info.in) in.push_back(s >= 0 && s < known ? context_->slots[s] : nullptr);
     OpCall c{.op = op_of(*e), .n_in = static_cast<uint16_t>(in.size()), .in = in.data(), .attr = e->attr, .ints = info.ints};
     try {
@@ -220,8 +218,8 @@ void TapedBackward::record() {
   const Context::Inside inside(*context_);
   BackwardTape& tape = *making_;
   tape.usable = fill(tape) && fill_leaves(tape);
-  if (!tape.usable) tape.events.clear();
-  // Published at the end of the chain: those before it are being read.
+  if (!tape.usable) tape.events.clear(), tape.checked.clear();
+  // Published whole, before those that are being read.
   std::lock_guard lock(context_->tries()->mutex);
   const BackwardTape* first = before_->info->tape.load(std::memory_order_relaxed);
   making_->next = std::unique_ptr<BackwardTape>(const_cast<BackwardTape*>(first));
@@ -248,6 +246,7 @@ bool TapedBackward::fill(BackwardTape& tape) const {
       if (op_of(e) != Op::nll_loss_backward && op_of(e) != Op::embedding_dense_backward) return false;
       for (size_t i = 1; i < info.in.size(); ++i)
         if (info.in[i] >= before_->info->n_slots_after) return false;
+      tape.checked.push_back(&e);
     }
     for (int i = 0; i < info.n_scalars; ++i) tape.scalars.push_back(context_->scalars[info.first_scalar + i]);
     if (info.inplace && !info.guards.empty()) {

@@ -34,6 +34,7 @@ struct BackwardTape {
   std::vector<Node> nodes;  // the root first, in the order in which they are found
   std::vector<Leaf> leaves;
   std::vector<Event*> events;
+  std::vector<const Event*> checked;  // of these, the ones whose operators look at values
   std::vector<NewInput> new_inputs;
   std::vector<Scalar> scalars;  // of all events, in order: functions of those of the nodes
   uint32_t ambient = 0;         // word and floating-point mode of the events

@@ -10,11 +10,11 @@
 
 namespace sinter {
 
-SavePlan Context::plan_saves(const Leaf& leaf, const std::vector<uint64_t>& live, const SavedResults& saves) const {
+SavePlan Context::plan_saves(const Leaf& leaf, const RootBits& live, const SavedResults& saves) const {
   return sinter::plan_saves(leaf, slots, free_ints_, live, saves.only, saves.counts);
 }
 
-Region Context::region_of(const Leaf& leaf, const std::vector<uint64_t>& live) const {
+Region Context::region_of(const Leaf& leaf, const RootBits& live) const {
   return build_region(leaf, slots, scalars, free_ints_, live, region_name(*owner_, leaf));
 }
 

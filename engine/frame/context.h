@@ -190,9 +190,9 @@ class Context final : public FrameBase {
   CompiledState& owner() const { return *owner_; }
   const std::string& miss_reason() const { return miss_reason_; }
   /// What of `live` to keep for backward, in this call's geometry.
-  SavePlan plan_saves(const Leaf& leaf, const std::vector<uint64_t>& live, const SavedResults& saves) const;
+  SavePlan plan_saves(const Leaf& leaf, const RootBits& live, const SavedResults& saves) const;
   /// The region of a leaf with the geometry of this call.
-  Region region_of(const Leaf& leaf, const std::vector<uint64_t>& live) const;
+  Region region_of(const Leaf& leaf, const RootBits& live) const;
   const std::shared_ptr<Tries>& tries() const { return tries_; }
   static constinit thread_local std::vector<CloseRecord>* listener;  // explain() on this thread
   std::vector<CloseRecord>* current_listener() const { return current_frame == this ? listener : listener_at_open_; }
@@ -307,7 +307,7 @@ class Context final : public FrameBase {
   std::vector<const Event*> restrided_;   // pooled views that do not have their recorded strides
   std::unique_ptr<InputSums> sums_;       // set: the open region is one that SINTER_VERIFY checks
   std::vector<int32_t> held_;             // of the region being closed; kept for its memory
-  std::vector<uint64_t> live_words_;      // of the region being closed; kept for its memory
+  RootBits live_words_;                   // of the region being closed; kept for its memory
   std::vector<int64_t> free_ints_;        // runtime integers of the open region, in call order
   Leaf* previous_leaf_ = nullptr;         // of the region before, in this frame
   std::vector<Event*> recording_;         // private until the close

@@ -81,11 +81,10 @@ void Deferred::release(std::unique_ptr<Deferred> d) {
   if (!d->attached_.empty()) (void)d.release();
 }
 
-/// The values of all steps, each made by `one`.
-std::vector<Tensor> Deferred::run(Tensor (*one)(const OpCall&)) const {
-  std::vector<Tensor> values = sources_;
+std::vector<Tensor> Deferred::run(const Recipe& recipe, std::vector<Tensor> values, const std::vector<Scalar>& scalars,
+                                  Tensor (*one)(const OpCall&)) {
   std::vector<TensorImpl*> in;
-  for (const Recipe::Step& step : recipe_->steps) {
+  for (const Recipe::Step& step : recipe.steps) {
     in.clear();
     for (int32_t v : step.in) in.push_back(v < 0 ? nullptr : values[static_cast<size_t>(v)].impl());
     OpCall c{.op = step.op, .flags = step.flags, .n_scalars = step.n_scalars};
@@ -94,7 +93,7 @@ std::vector<Tensor> Deferred::run(Tensor (*one)(const OpCall&)) const {
     c.attr = step.attr;
     c.ints = step.ints;
     c.loc = step.loc;
-    for (int i = 0; i < step.n_scalars; ++i) c.scalars[i] = scalars_[static_cast<size_t>(step.first_scalar + i)];
+    for (int i = 0; i < step.n_scalars; ++i) c.scalars[i] = scalars[static_cast<size_t>(step.first_scalar + i)];
     values.push_back(one(c));
   }
   return values;
@@ -109,7 +108,7 @@ void Deferred::compute() {
     ~Ambient() { ambient::word = before; }
   } restore;
   ambient::word = recipe_->ambient;
-  std::vector<Tensor> values = run(run_eager);
+  std::vector<Tensor> values = run(*recipe_, sources_, scalars_, run_eager);
   for (const Attached& a : attached_) {
     Storage* from = values[static_cast<size_t>(a.value)].impl()->storage;
     a.storage->data = std::exchange(from->data, nullptr);
@@ -158,7 +157,10 @@ Tensor Deferred::again(TensorImpl* saved) {
   if (pass == nullptr || frame == nullptr || grad_mode()) return Tensor::share(saved);
   uint64_t id = 0;
   size_t output = 0;
-  std::unique_ptr<Deferred> copy;  // steps are called without the lock
+  // Of a first use in the pass: steps are called without the lock.
+  std::shared_ptr<const Recipe> recipe;
+  std::vector<Tensor> sources;
+  std::vector<Scalar> scalars;
   {
     const std::lock_guard lock(deferred_mutex);
     if (!saved->storage->has(Storage::kDeferred)) return Tensor::share(saved);
@@ -175,18 +177,13 @@ Tensor Deferred::again(TensorImpl* saved) {
     id = d->id_;
     bool known = false;
     for (const DeferredAgain::Values& v : pass->all_) known |= v.id == id;
-    if (!known) {
-      copy.reset(new Deferred(d->recipe_));
-      copy->sources_ = d->sources_;
-      copy->scalars_ = d->scalars_;
-    }
+    if (!known) recipe = d->recipe_, sources = d->sources_, scalars = d->scalars_;
   }
-  if (copy) {
-    const std::vector<Tensor> values = copy->run(call);
+  if (recipe) {
+    const std::vector<Tensor> values = run(*recipe, std::move(sources), scalars, call);
     DeferredAgain::Values mine{id, {}};
-    for (const Recipe::Output& out : copy->recipe_->outputs) mine.outputs.push_back(values[static_cast<size_t>(out.value)]);
+    for (const Recipe::Output& out : recipe->outputs) mine.outputs.push_back(values[static_cast<size_t>(out.value)]);
     pass->all_.push_back(std::move(mine));
-    copy->sources_.clear();
   }
   for (const DeferredAgain::Values& v : pass->all_)
     if (v.id == id) return v.outputs[output];

@@ -60,7 +60,9 @@ class Deferred final : public FrameBase {
     const TensorMeta* meta;
   };
   explicit Deferred(std::shared_ptr<const Recipe> recipe);
-  std::vector<Tensor> run(Tensor (*one)(const OpCall&)) const;
+  /// The values of all steps, each made by `one`.
+  static std::vector<Tensor> run(const Recipe& recipe, std::vector<Tensor> values, const std::vector<Scalar>& scalars,
+                                 Tensor (*one)(const OpCall&));
   void compute();
   static void settle_dependents(Storage& source);
   static void forget(Storage& s);

@@ -10,8 +10,6 @@ namespace sinter {
 
 namespace {
 
-int64_t bytes_of(const TensorImpl* t) { return t->numel * static_cast<int64_t>(element_size(t->dtype())); }
-
 /// The memory of a region's results while its operators run: storages of their own for what is wanted, one block for the rest.
 class ResultMemory {
  public:
@@ -23,7 +21,7 @@ class ResultMemory {
         const EventInfo& info = *path[k]->info;
         if (info.view || info.inplace || is_temporary(wanted, path[k]->out)) continue;
         TensorImpl* t = slots[path[k]->out];
-        t->storage->acquire_bytes(static_cast<size_t>(bytes_of(t)));
+        t->storage->acquire_bytes(static_cast<size_t>(t->nbytes()));
         own_.push_back(t->storage);
       }
     } catch (...) {
@@ -59,10 +57,10 @@ class ResultMemory {
     for (size_t k = 0; k < n; ++k) {
       const EventInfo& info = *path[k]->info;
       if (const int32_t s = path[k]->out; !info.view && !info.inplace && !wanted[static_cast<size_t>(s)]) {
-        at[static_cast<size_t>(s)] = arena.take(bytes_of(slots[s]));
+        at[static_cast<size_t>(s)] = arena.take(slots[s]->nbytes());
         dying[SINTER_MUTANT(interpreted_temporary_freed_early) ? k : last_use[static_cast<size_t>(s)]].push_back(s);
       }
-      for (int32_t s : dying[k]) arena.give(at[static_cast<size_t>(s)], bytes_of(slots[s]));
+      for (int32_t s : dying[k]) arena.give(at[static_cast<size_t>(s)], slots[s]->nbytes());
     }
     bytes_ = static_cast<size_t>(arena.size());
     block_ = static_cast<char*>(allocate_bytes(bytes_));
@@ -70,7 +68,7 @@ class ResultMemory {
       if (at[s] < 0) continue;
       temporary_.push_back(slots[s]->storage);
       slots[s]->storage->data = block_ + at[s];
-      slots[s]->storage->nbytes = static_cast<size_t>(bytes_of(slots[s]));
+      slots[s]->storage->nbytes = static_cast<size_t>(slots[s]->nbytes());
     }
   }
 
@@ -108,7 +106,7 @@ void interpret(Event* const* path, size_t n, TensorImpl* const* slots, const Sca
     if (info.view) continue;
     operands.clear();
     for (int32_t s : info.in) operands.push_back(s < 0 ? nullptr : slots[s]);
-    OpCall c{.op = static_cast<Op>(e.key & event_key::kOpMask), .loc = info.loc};
+    OpCall c{.op = op_of(e), .loc = info.loc};
     c.flags = static_cast<uint8_t>(e.key >> event_key::kFlagShift);
     c.n_in = static_cast<uint16_t>(operands.size());
     c.in = operands.data();

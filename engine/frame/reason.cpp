@@ -27,7 +27,7 @@ std::string guard_difference(const InputGuard& g, TensorImpl* t, const std::stri
 
 std::string event_difference(const Event& e, const OpCall& c, uint64_t key, const Context& context) {
   const uint64_t differ = (e.key & ~event_key::kEventBits) ^ key;
-  const auto op = static_cast<Op>(e.key & event_key::kOpMask);
+  const Op op = op_of(e);
   if (op != c.op)
     return fmt::format("expected {} ({}), got {} ({})", op_info(op).name, place(e.info->loc), op_info(c.op).name, place(c.loc));
   const std::string at = fmt::format("{} ({})", op_info(c.op).name, place(c.loc));

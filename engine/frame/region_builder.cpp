@@ -46,7 +46,7 @@ bool overlapping_writes(const Leaf& leaf, TensorImpl* const* slots) {
 }  // namespace
 
 Region build_region(const Leaf& leaf, TensorImpl* const* slots, const Scalar* scalars, const std::vector<int64_t>& free_ints,
-                    const std::vector<uint64_t>& live, const std::string& name) {
+                    const RootBits& live, const std::string& name) {
   Region r;
   r.name = name;
   r.slots.resize(static_cast<size_t>(leaf.end->info->n_slots_after));
@@ -57,14 +57,14 @@ Region build_region(const Leaf& leaf, TensorImpl* const* slots, const Scalar* sc
     r.slots[static_cast<size_t>(s)].input = static_cast<int32_t>(i);
   }
   for (size_t i = 0; i < leaf.roots.size(); ++i)
-    if (live[i / 64] >> (i % 64) & 1) r.live.push_back(leaf.roots[i]);
+    if (has_root(live, i)) r.live.push_back(leaf.roots[i]);
   for (int32_t i = 0; i < leaf.end->info->n_scalars_after; ++i) r.scalars.push_back(scalars[i].type());
   const int64_t* next_int = free_ints.data();
   r.events.reserve(leaf.path.size());
   for (const Event* e : leaf.path) {
     const EventInfo& info = *e->info;
     RegionEvent v;
-    v.op = static_cast<Op>(e->key & event_key::kOpMask);
+    v.op = op_of(*e);
     v.flags = static_cast<uint8_t>(e->key >> event_key::kFlagShift);
     if (info.inplace) v.flags |= kInplace;
     v.in = info.in;
@@ -122,14 +122,14 @@ const ProgramEntry* restore(Context& context, Leaf& leaf, ProgramEntry& entry, b
 
 }  // namespace
 
-const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vector<uint64_t>& live, const SavedResults* saves,
+const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const RootBits& live, const SavedResults* saves,
                                    std::vector<int64_t> sizes_key, bool fresh_leaf, bool& compiled_now) {
   Entry& entry = *leaf.end->info->entry;
   if (fresh_leaf) report_recompile(context, leaf, context.tries()->count_variant(entry));
   const int seen = leaf.seen.fetch_add(1) + 1;
   std::lock_guard lock(leaf.compiling);
   // The union of what was wanted before at these sizes, so that one program serves all.
-  std::vector<uint64_t> wanted = live;
+  RootBits wanted = live;
   int others = 0;
   bool known = false;  // these sizes have a program
   ProgramEntry* evicted = nullptr;
@@ -159,7 +159,7 @@ const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const std::vect
   }
   made->live = std::move(wanted);
   for (size_t i = 0; i < leaf.roots.size(); ++i)
-    if (made->live[i / 64] >> (i % 64) & 1) made->live_roots.push_back(static_cast<int32_t>(i));
+    if (has_root(made->live, i)) made->live_roots.push_back(static_cast<int32_t>(i));
   const Region region = context.region_of(leaf, made->live);
   bool for_now = false;
   const std::shared_ptr<const Program> program = compile_region(region, &for_now);

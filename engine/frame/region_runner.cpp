@@ -23,15 +23,15 @@ const SavedResults& RegionRunner::saved_results() {
     const TensorImpl* t = c_.slots[p.slot];
     const auto n = saved.counts.find(t);
     if ((n == saved.counts.end() || n->second != t->count()) && !SINTER_MUTANT(held_results_deferred))
-      saved.only[static_cast<size_t>(p.root_index) / 64] &= ~(1ull << (p.root_index % 64));
+      drop_root(saved.only, p.root_index);
   }
   return saves_.emplace(std::move(saved));
 }
 
-std::vector<uint64_t> RegionRunner::materialised() const {
-  std::vector<uint64_t> bits = live_;
+RootBits RegionRunner::materialised() const {
+  RootBits bits = live_;
   for (size_t r = 0; r < leaf_.roots.size(); ++r)
-    if (c_.slots[leaf_.roots[r]]->storage->has(Storage::kDeferred)) bits[r / 64] &= ~(1ull << (r % 64));
+    if (c_.slots[leaf_.roots[r]]->storage->has(Storage::kDeferred)) drop_root(bits, r);
   return bits;
 }
 
@@ -39,9 +39,8 @@ void RegionRunner::count_saved_bytes(CloseRecord& record) {
   const SavedResults& saved = saved_results();
   for (size_t r = 0; r < leaf_.roots.size(); ++r) {
     const TensorImpl* t = c_.slots[leaf_.roots[r]];
-    const int64_t bytes = t->numel * static_cast<int64_t>(element_size(t->dtype()));
-    if (t->storage->has(Storage::kDeferred)) record.deferred_bytes += bytes;
-    else if (saved.only[r / 64] >> (r % 64) & 1) record.saved_bytes += bytes;
+    if (t->storage->has(Storage::kDeferred)) record.deferred_bytes += t->nbytes();
+    else if (has_root(saved.only, r)) record.saved_bytes += t->nbytes();
   }
   for (const Storage* s : kept_) record.saved_bytes += static_cast<int64_t>(s->nbytes);
 }
@@ -54,7 +53,7 @@ std::unique_ptr<Deferred> RegionRunner::prepare_deferred(const ProgramEntry& ent
   for (int32_t r : entry.recipe->source_roots) {
     if (is_live(r)) continue;  // somebody holds it anyway, this time
     kept_.push_back(c_.slots[leaf_.roots[static_cast<size_t>(r)]]->storage);
-    live_[static_cast<size_t>(r) / 64] |= 1ull << (r % 64);
+    add_root(live_, r);
   }
   return deferred;
 }

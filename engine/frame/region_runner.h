@@ -29,13 +29,12 @@ class RegionRunner {
         continue;
       }
       held_.push_back(i);
-      if (p->root_index >= 0 && !(p->view && SINTER_MUTANT(view_does_not_keep_base)))
-        live_[static_cast<size_t>(p->root_index) / 64] |= 1ull << (p->root_index % 64);
+      if (p->root_index >= 0 && !(p->view && SINTER_MUTANT(view_does_not_keep_base))) add_root(live_, p->root_index);
     }
   }
   /// Nothing of the region can be seen any more: it need not run.
   bool is_dead() const { return held_.empty() && (!leaf_.writes || SINTER_MUTANT(dead_region_with_writes_skipped)); }
-  bool is_live(int32_t root) const { return live_[static_cast<size_t>(root) / 64] >> (root % 64) & 1; }
+  bool is_live(int32_t root) const { return has_root(live_, root); }
 
   const ProgramEntry* covering() {
     const bool defers = leaf_.defers.load(std::memory_order_relaxed);
@@ -58,9 +57,9 @@ class RegionRunner {
   void give_away() noexcept;
   /// Autograd state of results whose last handle another thread dropped.
   void drop_orphaned_autograd();
-  const std::vector<uint64_t>& live() const { return live_; }
+  const RootBits& live() const { return live_; }
   /// Of the live results, those that have their bytes.
-  std::vector<uint64_t> materialised() const;
+  RootBits materialised() const;
   void count_saved_bytes(CloseRecord& record);
   std::vector<int64_t> sizes_key() const;
   void check_inputs_unwritten() const;
@@ -79,7 +78,7 @@ class RegionRunner {
   std::vector<Storage*> kept_;  // results nobody holds but what is deferred
   Context& c_;
   Leaf& leaf_;
-  std::vector<uint64_t>& live_;
+  RootBits& live_;
   std::vector<int32_t>& held_;  // results something still references, indices into Leaf::pooled
 };
 

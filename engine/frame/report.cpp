@@ -73,10 +73,10 @@ void report_compiled(Context& context, const Leaf& leaf, const Region& region, c
   if (!env().debug_dir.empty()) write_debug_files(region.name, region, program);
 }
 
-std::vector<std::string> name_live_outs(const Leaf& leaf, const std::vector<uint64_t>& live) {
+std::vector<std::string> name_live_outs(const Leaf& leaf, const RootBits& live) {
   std::vector<std::string> names;
   for (const Leaf::PooledSlot& p : leaf.pooled) {
-    if (p.view || !(live[static_cast<size_t>(p.root_index) / 64] >> (p.root_index % 64) & 1)) continue;
+    if (p.view || !has_root(live, p.root_index)) continue;
     const EventInfo& info = *p.event->info;
     names.push_back(fmt::format("{} ({}) {}{}", event_name(*p.event), place(info.loc), dtype_short_name(info.meta.dtype),
                                 to_string(info.meta.sizes)));

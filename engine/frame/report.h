@@ -15,7 +15,7 @@ std::string region_name(const CompiledState& owner, const Leaf& leaf);
 /// Graph, program and assembly to the logs and to SINTER_DEBUG_DIR, as asked for. `program` null: interpreted.
 void report_compiled(Context& context, const Leaf& leaf, const Region& region, const Program* program);
 /// "relu (model.cpp:12) float[4, 5]" for each result that was materialised because something still referenced it.
-std::vector<std::string> name_live_outs(const Leaf& leaf, const std::vector<uint64_t>& live);
+std::vector<std::string> name_live_outs(const Leaf& leaf, const RootBits& live);
 /// " Hint: <what to do instead>." for a break; empty where there is none.
 std::string hint_sentence(Break reason);
 /// "file.cpp:12" without folders.

@@ -30,7 +30,7 @@ SavedCounts count_saved(const std::vector<TensorImpl*>& results, uint64_t since)
   return counts;
 }
 
-bool covers_live(const ProgramEntry& e, const std::vector<uint64_t>& live, const std::vector<uint64_t>* saved_only) {
+bool covers_live(const ProgramEntry& e, const RootBits& live, const RootBits* saved_only) {
   for (size_t i = 0; i < live.size(); ++i) {
     uint64_t missing = live[i] & ~e.live[i];
     if (missing != 0 && saved_only != nullptr && !e.deferred.empty()) missing &= ~(e.deferred[i] & (*saved_only)[i]);
@@ -113,12 +113,10 @@ class FlowNetwork {
   std::vector<int> first_, next_, level_;
 };
 
-bool bit(const std::vector<uint64_t>& bits, size_t i) { return bits[i / 64] >> (i % 64) & 1; }
-
 class Planner {
  public:
-  Planner(const Leaf& leaf, TensorImpl* const* slots, const std::vector<int64_t>& free_ints, const std::vector<uint64_t>& live,
-          const std::vector<uint64_t>& saved_only, const SavedCounts& saved)
+  Planner(const Leaf& leaf, TensorImpl* const* slots, const std::vector<int64_t>& free_ints, const RootBits& live,
+          const RootBits& saved_only, const SavedCounts& saved)
       : leaf_(leaf), slots_(slots), free_ints_(free_ints), live_(live), saved_only_(saved_only), saved_(saved) {}
 
   SavePlan run() {
@@ -140,7 +138,7 @@ class Planner {
     bool written = false, of_product = false;
   };
   Slot& slot(int32_t s) { return slots_of_[static_cast<size_t>(s)]; }
-  int64_t bytes(int32_t s) const { return slots_[s]->numel * static_cast<int64_t>(element_size(slots_[s]->dtype())); }
+  int64_t bytes(int32_t s) const { return slots_[s]->nbytes(); }
 
   void look_at_events() {
     slots_of_.resize(static_cast<size_t>(leaf_.end->info->n_slots_after));
@@ -161,7 +159,6 @@ class Planner {
           if (s >= 0) slot(root_of(s)).of_product = true;
     }
   }
-  static Op op_of(const Event& e) { return static_cast<Op>(e.key & event_key::kOpMask); }
   int32_t root_of(int32_t s) {
     const Event* e = slot(s).event;
     return e == nullptr ? s : e->info->root;
@@ -182,7 +179,8 @@ class Planner {
   /// A value only backward needs, and worth computing again.
   bool wanted_again(size_t root) {
     const int32_t s = leaf_.roots[root];
-    return bit(live_, root) && bit(saved_only_, root) && bytes(s) >= kLeastBytes && can_be_done_again(s) && !slot(s).of_product;
+    return has_root(live_, root) && has_root(saved_only_, root) && bytes(s) >= kLeastBytes && can_be_done_again(s) &&
+           !slot(s).of_product;
   }
   static bool is_parameter(const TensorImpl* t) {
     const autograd::AutogradMeta* m = autograd::meta_of(t);
@@ -200,7 +198,7 @@ class Planner {
     }
     if (x.event->info->view) return kNever;
     const auto root = static_cast<size_t>(x.root);
-    return bit(live_, root) && !wanted_again(root) ? 0 : bytes(s);
+    return has_root(live_, root) && !wanted_again(root) ? 0 : bytes(s);
   }
 
   void cut() {
@@ -237,8 +235,8 @@ class Planner {
       const int32_t root = slot(s).root;
       if (slot(s).event == nullptr) continue;
       recipe->source_roots.push_back(root);
-      if (bit(live_, static_cast<size_t>(root))) continue;
-      plan.kept[static_cast<size_t>(root) / 64] |= 1ull << (root % 64);
+      if (has_root(live_, root)) continue;
+      add_root(plan.kept, root);
       kept_bytes += bytes(s);
     }
     for (const Event* e : leaf_.path) {
@@ -253,7 +251,7 @@ class Planner {
     for (size_t i = 0; i < leaf_.roots.size(); ++i) {
       const int32_t s = leaf_.roots[i];
       if (!wanted_again(i) || !is_computed(s)) continue;
-      plan.deferred[i / 64] |= 1ull << (i % 64);
+      add_root(plan.deferred, i);
       recipe->outputs.push_back({static_cast<int32_t>(i),
                                  number[static_cast<size_t>(s)],
                                  {slots_[s]->dtype(), slots_[s]->sizes, slots_[s]->strides, 0}});
@@ -284,7 +282,7 @@ class Planner {
   const Leaf& leaf_;
   TensorImpl* const* slots_;
   const std::vector<int64_t>& free_ints_;
-  const std::vector<uint64_t>&live_, &saved_only_;
+  const RootBits &live_, &saved_only_;
   const SavedCounts& saved_;
   std::vector<Slot> slots_of_;
   std::vector<bool> reaches_;
@@ -292,8 +290,8 @@ class Planner {
 
 }  // namespace
 
-SavePlan plan_saves(const Leaf& leaf, TensorImpl* const* slots, const std::vector<int64_t>& free_ints,
-                    const std::vector<uint64_t>& live, const std::vector<uint64_t>& saved_only, const SavedCounts& saved) {
+SavePlan plan_saves(const Leaf& leaf, TensorImpl* const* slots, const std::vector<int64_t>& free_ints, const RootBits& live,
+                    const RootBits& saved_only, const SavedCounts& saved) {
   return Planner(leaf, slots, free_ints, live, saved_only, saved).run();
 }
 

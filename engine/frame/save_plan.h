@@ -15,16 +15,16 @@ SavedCounts count_saved(const std::vector<TensorImpl*>& results, uint64_t since)
 
 /// Which live results only autograd holds.
 struct SavedResults {
-  std::vector<uint64_t> only;  // bits over Leaf::roots
+  RootBits only;
   SavedCounts counts;
 };
 
 /// Whether an entry's program leaves, or defers, all that is live. `saved_only` null: what it defers does not count.
-bool covers_live(const ProgramEntry& e, const std::vector<uint64_t>& live, const std::vector<uint64_t>* saved_only);
+bool covers_live(const ProgramEntry& e, const RootBits& live, const RootBits* saved_only);
 
 struct SavePlan {
-  std::vector<uint64_t> deferred;        // bits over Leaf::roots; empty: nothing is
-  std::vector<uint64_t> kept;            // likewise: roots nobody asked for, which the deferred ones are computed from
+  RootBits deferred;                     // empty: nothing is
+  RootBits kept;                         // roots nobody asked for, which the deferred ones are computed from
   std::shared_ptr<const Recipe> recipe;  // null: nothing is deferred
 };
 
@@ -32,7 +32,7 @@ struct SavePlan {
 /// only autograd holds (`saved_only`, bits over the roots) are computed again where that saves memory. Operands of matrix
 /// products, results of everything but pointwise operators, small values, and what is written in place are kept. `live`: roots
 /// that somebody holds.
-SavePlan plan_saves(const Leaf& leaf, TensorImpl* const* slots, const std::vector<int64_t>& free_ints,
-                    const std::vector<uint64_t>& live, const std::vector<uint64_t>& saved_only, const SavedCounts& saved);
+SavePlan plan_saves(const Leaf& leaf, TensorImpl* const* slots, const std::vector<int64_t>& free_ints, const RootBits& live,
+                    const RootBits& saved_only, const SavedCounts& saved);
 
 }  // namespace sinter

@@ -9,7 +9,7 @@ namespace sinter {
 EventInfo::~EventInfo() { delete tape.load(std::memory_order_relaxed); }
 
 std::string event_name(const Event& e) {
-  std::string name = op_info(static_cast<Op>(e.key & event_key::kOpMask)).name;
+  std::string name = op_info(op_of(e)).name;
   if (e.info->inplace && name.back() != '_') name += '_';
   return name;
 }

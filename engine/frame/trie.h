@@ -10,6 +10,7 @@
 #include "../../runtime/ops/op_call.h"
 #include "../program/program.h"
 #include "breaks.h"
+#include "root_bits.h"
 #include "size_expr.h"
 
 namespace sinter {
@@ -103,6 +104,8 @@ inline uint64_t of(const OpCall& call, uint32_t ambient) {
 static_assert(kOpCount < static_cast<int>(kOpMask));
 }  // namespace event_key
 
+inline Op op_of(const Event& e) { return static_cast<Op>(e.key & event_key::kOpMask); }
+
 /// "add", or "add_" for an in-place call.
 std::string event_name(const Event& e);
 
@@ -119,9 +122,9 @@ struct Recipe;
 struct ProgramEntry {
   Isa isa = Isa::None;                           // the level it was compiled under: set_isa_cap may lower it later
   std::vector<int64_t> sizes_key;                // empty unless the region is generalised
-  std::vector<uint64_t> live;                    // bits over Leaf::roots: what the program leaves
-  std::vector<uint64_t> deferred;                // likewise: saved for backward, to be computed again there; or empty
-  std::vector<uint64_t> kept;                    // likewise: left by the program only for that
+  RootBits live;                                 // bits over Leaf::roots: what the program leaves
+  RootBits deferred;                             // likewise: saved for backward, to be computed again there; or empty
+  RootBits kept;                                 // likewise: left by the program only for that
   std::shared_ptr<const Recipe> recipe;          // null: nothing is deferred
   std::vector<int32_t> live_roots;               // indices into Leaf::roots, ascending: the program's outputs
   ProgramSlot program;                           // empty: evicted, unless `interpreted`

@@ -87,7 +87,7 @@ namespace {
 std::vector<bool> after_products(const Leaf& leaf, const PrivateRegion& copies) {
   std::vector<bool> loose(static_cast<size_t>(leaf.end->info->n_slots_after), false);
   for (const Event* e : leaf.path) {
-    bool any = op_info(static_cast<Op>(e->key & event_key::kOpMask)).kind == OpKind::Gemm;
+    bool any = op_info(op_of(*e)).kind == OpKind::Gemm;
     for (int32_t s : e->info->in) any |= s >= 0 && loose[static_cast<size_t>(copies.root(s))];
     if (any) loose[static_cast<size_t>(copies.root(e->out))] = true;
   }
@@ -123,7 +123,7 @@ class Comparison {
   void for_each_outcome(F f) const {
     const Leaf& leaf = run_.leaf;
     for (const Leaf::PooledSlot& p : leaf.pooled) {
-      if (p.view || !(run_.live[static_cast<size_t>(p.root_index) / 64] >> (p.root_index % 64) & 1)) continue;
+      if (p.view || !has_root(run_.live, p.root_index)) continue;
       f(*run_.slots[p.slot], *copies_.slots()[p.slot], p.slot,
         [&] { return fmt::format("the result of {} ({})", event_name(*p.event), place(p.event->info->loc)); });
     }

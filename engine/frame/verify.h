@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 #include "../program/program.h"
+#include "root_bits.h"
 
 namespace sinter {
 
@@ -46,7 +47,7 @@ struct VerifiedRun {
   TensorImpl* const* slots;
   const Scalar* scalars;
   const std::vector<int64_t>& free_ints;
-  const std::vector<uint64_t>& live;
+  const RootBits& live;
   Program::Launch launch;
 };
 
