@@ -8,6 +8,8 @@ int main(int argc, char** argv) {
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   bench::register_ladder();
   bench::register_costs();
+  bench::register_peaks();
+  bench::register_openblas();
 #ifdef SINTER_BENCH_LIBTORCH
   bench::register_libtorch();
 #endif

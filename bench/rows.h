@@ -40,6 +40,26 @@ struct LayerNorm {
   Tensor operator()(const Tensor& a, const Tensor&) { return norm->forward(a); }
 };
 
+/// A square product. `kFlops`, `kReal`: see count_work.
+template <int64_t kN, class Real = float>
+struct Matmul {
+  using kReal = Real;
+  static constexpr double kFlops = 2.0 * kN * kN * kN;
+  static constexpr auto kType = sizeof(Real) == 4 ? api::kFloat : api::kDouble;
+  Tensor x = api::randn({kN, kN}, kType), y = api::randn({kN, kN}, kType);
+  Tensor operator()(const Tensor& a, const Tensor& b) const { return api::mm(a, b); }
+};
+
+/// One row against a weight, as the first layer of a net with batch 1.
+template <int64_t kIn, int64_t kOut>
+struct Gemv {
+  using kReal = float;
+  static constexpr double kFlops = 2.0 * kIn * kOut;
+  Tensor x = random_normal({1, kIn}), y;
+  api::nn::Linear linear{api::nn::LinearOptions(kIn, kOut).bias(false)};
+  Tensor operator()(const Tensor& a, const Tensor&) { return linear->forward(a); }
+};
+
 template <int64_t kBatch>
 struct SeedMlp {
   Tensor x = random_normal({kBatch, 10}), y;
@@ -117,6 +137,16 @@ void each_row(Visit visit) {
   visit.template operator()<Softmax<256, 256>>("softmax_256", false);
   visit.template operator()<Softmax<4096, 4096>>("softmax_4k", false);
   visit.template operator()<LayerNorm<4096, 4096>>("layernorm_4k", false);
+  visit.template operator()<Matmul<16>>("gemm_16", false);
+  visit.template operator()<Matmul<32>>("gemm_32", false);
+  visit.template operator()<Matmul<64>>("gemm_64", false);
+  visit.template operator()<Matmul<128>>("gemm_128", false);
+  visit.template operator()<Matmul<256>>("gemm_256", false);
+  visit.template operator()<Matmul<512>>("gemm_512", false);
+  visit.template operator()<Matmul<1024>>("gemm_1024", false);
+  visit.template operator()<Matmul<2048>>("gemm_2048", false);
+  visit.template operator()<Matmul<512, double>>("gemm_f64_512", false);
+  visit.template operator()<Gemv<784, 512>>("gemv_784x512", false);
   visit.template operator()<SeedMlp<4>>("seedmlp_b4", false);
   visit.template operator()<Mlp784<1>>("mlp784_b1", false);
   visit.template operator()<Mlp784<64>>("mlp784_b64", false);
@@ -132,6 +162,15 @@ Row& shared_row() {
   return row;
 }
 
+/// Notes, for rows that are one product, what a call computes: floating-point operations, and bytes of an element.
+template <class Row>
+void count_work(benchmark::State& state) {
+  if constexpr (requires { Row::kFlops; }) {
+    state.counters["flops"] = Row::kFlops;
+    state.counters["element"] = sizeof(typename Row::kReal);
+  }
+}
+
 /// Times `f(row.x, row.y)`; the result is dropped in the loop, as a caller's next assignment would.
 template <class Row, class F>
 void time_calls(benchmark::State& state, Row& row, F& f) {
@@ -140,6 +179,7 @@ void time_calls(benchmark::State& state, Row& row, F& f) {
     Tensor out = f(row.x, row.y);
     benchmark::DoNotOptimize(out);
   }
+  count_work<Row>(state);
 }
 
 /// Runs `body` with gradients recorded only if the row trains.

@@ -37,7 +37,9 @@ ninja -C "$build" sinter_bench >"$build.log" 2>&1 || { cat "$build.log" >&2; exi
 
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # OpenBLAS falls back to SSE kernels on CPUs newer than itself; the peer gets its best kernels instead.
-if [ -z "${OPENBLAS_CORETYPE:-}" ] && grep -qw avx512vl /proc/cpuinfo; then export OPENBLAS_CORETYPE=SkylakeX; fi
+if [ -z "${OPENBLAS_CORETYPE:-}" ] && grep -qw avx512vl /proc/cpuinfo; then
+  if [ "${SINTER_ISA:-}" = avx2 ]; then export OPENBLAS_CORETYPE=Haswell; else export OPENBLAS_CORETYPE=SkylakeX; fi
+fi
 [ -n "$core" ] || core=$(($(nproc --all) - 1))
 pin=""
 command -v taskset >/dev/null && taskset -c "$core" true 2>/dev/null && pin="taskset -c $core"

@@ -7,6 +7,10 @@ namespace bench {
 void register_ladder();
 /// Costs of the engine alone: replay, guards, frames, compilation.
 void register_costs();
+/// What the machine can do: multiply-adds a second, memory read and copied.
+void register_peaks();
+/// <row>/openblas, of the rows that are one product; nothing where the library is not installed.
+void register_openblas();
 /// <row>/libtorch; only with SINTER_BENCH_LIBTORCH.
 void register_libtorch();
 

@@ -1,11 +1,12 @@
 #include "table.h"
 #include <algorithm>
 #include <cstdio>
+#include "runtime/cpu.h"
 
 namespace bench {
 namespace {
 
-const char* const kSides[] = {"/eager", "/compiled", "/libtorch"};
+const char* const kSides[] = {"/eager", "/compiled", "/libtorch", "/openblas", "/read"};
 
 /// The row's name when `name` is one side of it, else empty.
 std::string row_of(const std::string& name) {
@@ -33,6 +34,25 @@ void print_ratio(const double* slow, const double* fast) {
   }
 }
 
+/// The names of the rows, in order of registration.
+std::vector<std::string> rows_of(const std::map<int64_t, std::string>& order) {
+  std::vector<std::string> rows;
+  for (const auto& [place, name] : order) {
+    const std::string row = row_of(name);
+    if (!row.empty() && std::find(rows.begin(), rows.end(), row) == rows.end()) rows.push_back(row);
+  }
+  return rows;
+}
+
+/// `value` with its unit, or a dash for 0.
+void print_figure(double value, const char* unit) {
+  if (value > 0) {
+    std::printf(" %11.1f%s", value, unit);
+  } else {
+    std::printf(" %11s%*s", "-", static_cast<int>(std::string(unit).size()), "");
+  }
+}
+
 }  // namespace
 
 bool TableReporter::ReportContext(const Context& context) {
@@ -50,6 +70,7 @@ void TableReporter::ReportRuns(const std::vector<Run>& runs) {
     const bool only_run = run.run_type == Run::RT_Iteration && run.repetitions <= 1;
     if (!only_run && run.aggregate_name != "median") continue;
     order_[run.family_index] = name;
+    counters_[name] = run.counters;
     nanoseconds_[name] = run.GetAdjustedRealTime() * 1e9 / benchmark::GetTimeUnitMultiplier(run.time_unit);
   }
 }
@@ -59,12 +80,20 @@ const double* TableReporter::find(const std::string& name) const {
   return it == nanoseconds_.end() ? nullptr : &it->second;
 }
 
+double TableReporter::counter(const std::string& name, const char* which) const {
+  const auto of_name = counters_.find(name);
+  if (of_name == counters_.end()) return 0;
+  const auto it = of_name->second.find(which);
+  return it == of_name->second.end() ? 0 : it->second.value;
+}
+
+double TableReporter::giga(const std::string& name, const char* which) const {
+  const double* time = find(name);
+  return time ? counter(name, which) / *time : 0;
+}
+
 void TableReporter::print_ladder() const {
-  std::vector<std::string> rows;
-  for (const auto& [place, name] : order_) {
-    const std::string row = row_of(name);
-    if (!row.empty() && std::find(rows.begin(), rows.end(), row) == rows.end()) rows.push_back(row);
-  }
+  const std::vector<std::string> rows = rows_of(order_);
   if (rows.empty()) return;
   std::printf("%-19s %12s %12s %12s %20s %20s %20s\n", "row", "eager us", "compiled us", "libtorch us", "compiled vs eager",
               "compiled vs libtorch", "eager vs libtorch");
@@ -83,9 +112,41 @@ void TableReporter::print_ladder() const {
   }
 }
 
+void TableReporter::print_products() const {
+  bool any = false;
+  for (const std::string& row : rows_of(order_)) {
+    const double flops = std::max(counter(row + "/eager", "flops"), counter(row + "/compiled", "flops"));
+    if (flops == 0) continue;
+    if (!any) {
+      std::printf("\n%-19s %11s %11s %11s %11s %12s %12s %12s %12s\n", "GFLOP/s", "eager", "compiled", "libtorch", "openblas",
+                  "% of peak", "vs openblas", "vs libtorch", "vs a read");
+      any = true;
+    }
+    const auto rate = [&](const char* side) {
+      const double* time = find(row + side);
+      return time ? flops / *time : 0;
+    };
+    const double element = std::max(counter(row + "/eager", "element"), counter(row + "/compiled", "element"));
+    const double best = std::max(rate("/compiled"), find(row + "/compiled") ? 0 : rate("/eager"));
+    const double peak =
+        giga(std::string("peak_fma/") + sinter::isa_name(sinter::isa()) + (element == 8 ? "_f64" : "_f32"), "flops");
+    const double *read = find(row + "/read"), *compiled = find(row + "/compiled");
+    std::printf("%-19s", row.c_str());
+    for (const char* side : {"/eager", "/compiled", "/libtorch", "/openblas"}) print_figure(rate(side), "");
+    print_figure(peak > 0 ? 100 * best / peak : 0, "%");
+    print_figure(rate("/openblas") > 0 ? 100 * best / rate("/openblas") : 0, "%");
+    print_figure(rate("/libtorch") > 0 ? 100 * best / rate("/libtorch") : 0, "%");
+    if (read && compiled) std::printf(" %11.2fx", *compiled / *read);
+    std::printf("\n");
+  }
+}
+
 void TableReporter::print_single_figures() const {
   for (const auto& [place, name] : order_) {
     if (!row_of(name).empty()) continue;
+    if (counter(name, "flops") > 0) std::printf("%-32s %12.2f GFLOP/s\n", name.c_str(), giga(name, "flops"));
+    if (counter(name, "bytes") > 0) std::printf("%-32s %12.2f GB/s\n", name.c_str(), giga(name, "bytes"));
+    if (counter(name, "flops") + counter(name, "bytes") > 0) continue;
     const bool in_nanoseconds = name.find("_ns") != std::string::npos;
     const double value = nanoseconds_.at(name);
     std::printf("%-32s %12.2f %s\n", name.c_str(), in_nanoseconds ? value : value / 1e3, in_nanoseconds ? "ns" : "us");
@@ -94,6 +155,7 @@ void TableReporter::print_single_figures() const {
 
 void TableReporter::Finalize() {
   print_ladder();
+  print_products();
   std::printf("\n");
   print_single_figures();
   for (const std::string& error : errors_) std::printf("ERROR %s\n", error.c_str());

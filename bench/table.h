@@ -17,11 +17,18 @@ class TableReporter : public benchmark::BenchmarkReporter {
 
  private:
   void print_ladder() const;
+  /// Rows that are one product: GFLOP/s of each side, and of the peak of the instruction set in use.
+  void print_products() const;
   void print_single_figures() const;
   const double* find(const std::string& name) const;
+  /// The counter of a benchmark; 0 without one.
+  double counter(const std::string& name, const char* which) const;
+  /// Thousand millions of what `which` counts a second; 0 when not measured.
+  double giga(const std::string& name, const char* which) const;
 
   std::map<int64_t, std::string> order_;  // names by place of registration: interleaved runs report in random order
   std::map<std::string, double> nanoseconds_;
+  std::map<std::string, benchmark::UserCounters> counters_;
   std::vector<std::string> errors_;
 };
 
