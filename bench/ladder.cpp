@@ -151,6 +151,7 @@ void register_ladder() {
   register_compile<LayerNorm<16, 4096>>("layernorm_16x4096");
   register_compile<SeedMlp<4>>("seedmlp_b4");
   register_compile<Mlp784<1>>("mlp784_b1");
+  register_compile<BertLayer<16>>("bertlayer_s16");
   register_compile<TrainSeedSgd>("train_seed_sgd", true);
   register_compile<TrainMlp784Adam>("train_mlp784_adam", true);
 }

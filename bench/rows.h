@@ -76,6 +76,24 @@ struct Mlp784 {
   }
 };
 
+/// One layer of BERT-base, normalised after each sum; attention written with primitive operators. One sequence of kLength.
+template <int64_t kLength>
+struct BertLayer {
+  static constexpr int64_t kWidth = 768, kHeads = 12, kInner = 3072, kHead = kWidth / kHeads;
+  Tensor x = random_normal({1, kLength, kWidth}), y;
+  api::nn::Linear q{kWidth, kWidth}, k{kWidth, kWidth}, v{kWidth, kWidth}, o{kWidth, kWidth}, f1{kWidth, kInner},
+      f2{kInner, kWidth};
+  api::nn::LayerNorm n1{api::nn::LayerNormOptions({kWidth})}, n2{api::nn::LayerNormOptions({kWidth})};
+  Tensor heads(const Tensor& t) const { return t.view({1, kLength, kHeads, kHead}).transpose(1, 2); }
+  Tensor operator()(const Tensor& a, const Tensor&) {
+    const Tensor query = heads(q->forward(a)), key = heads(k->forward(a)), value = heads(v->forward(a));
+    const Tensor scores = api::softmax(api::matmul(query, key.transpose(-2, -1)) * 0.125, -1);  // 1 / sqrt(kHead)
+    const Tensor seen = api::matmul(scores, value).transpose(1, 2).reshape({1, kLength, kWidth});
+    const Tensor b = n1->forward(a + o->forward(seen));
+    return n2->forward(b + f2->forward(api::gelu(f1->forward(b))));
+  }
+};
+
 /// The net of the seed: 10 inputs, 2 classes.
 struct SeedNet {
   static constexpr int64_t kIn = 10, kClasses = 2;
@@ -150,6 +168,8 @@ void each_row(Visit visit) {
   visit.template operator()<SeedMlp<4>>("seedmlp_b4", false);
   visit.template operator()<Mlp784<1>>("mlp784_b1", false);
   visit.template operator()<Mlp784<64>>("mlp784_b64", false);
+  visit.template operator()<BertLayer<16>>("bertlayer_s16", false);
+  visit.template operator()<BertLayer<128>>("bertlayer_s128", false);
   visit.template operator()<TrainSeedSgd>("train_seed_sgd", true);
   visit.template operator()<TrainMlp784Sgd>("train_mlp784_sgd", true);
   visit.template operator()<TrainMlp784Adam>("train_mlp784_adam", true);

@@ -182,6 +182,10 @@ Tensor log_softmax(const Tensor& self, int64_t dim, std::optional<ScalarType> dt
 /// Over the trailing dimensions `normalized_shape`; weight and bias have that shape or are undefined.
 Tensor layer_norm(const Tensor& input, IntArrayRef normalized_shape, const Tensor& weight = {}, const Tensor& bias = {},
                   double eps = 1e-5, Loc loc = Loc::current());
+/// x / sqrt(mean(x^2) + eps) * weight over the trailing dimensions; without `eps` the type's epsilon (PyTorch 2.4's).
+/// @throws ShapeError for another shape of input or weight, DtypeError unless floating.
+Tensor rms_norm(const Tensor& input, IntArrayRef normalized_shape, const Tensor& weight = {},
+                std::optional<double> eps = std::nullopt, Loc loc = Loc::current());
 
 // -- matrix products
 Tensor mm(const Tensor& self, const Tensor& mat2, Loc loc = Loc::current());

@@ -40,6 +40,9 @@ TEST_CASE("layers compiled") {
                                              nn::LogSoftmax(1),
                                              nn::LayerNorm(nn::LayerNormOptions({6})),
                                              nn::LayerNorm(nn::LayerNormOptions({7, 6}).elementwise_affine(false)),
+                                             nn::RMSNorm(nn::RMSNormOptions({6})),
+                                             nn::RMSNorm(nn::RMSNormOptions({7, 6}).eps(0.1).elementwise_affine(false)),
+                                             nn::SiLU(),
                                              nn::Flatten(nn::FlattenOptions().start_dim(0)),
                                              nn::Identity(),
                                              make_net()};

@@ -251,6 +251,24 @@ TEST_CASE("sequential") {
   CHECK_FALSE(copy->parameters()[0].is_alias_of(net->parameters()[0]));
 }
 
+TEST_CASE("rms_norm divides by the root of the mean square") {
+  const Tensor x = arange(1, 13, kDouble).view({2, 2, 3}), w = arange(4, 10, kDouble).view({2, 3});
+  const Tensor by_hand = x / (x * x).mean({1, 2}, true).add(0.5).sqrt() * w;
+  CHECK(allclose(rms_norm(x, {2, 3}, w, 0.5), by_hand));
+  nn::RMSNorm norm(nn::RMSNormOptions({2, 3}).eps(0.5));
+  norm->to(kDouble);
+  CHECK(equal(norm(x), rms_norm(x, {2, 3}, ones({2, 3}, kDouble), 0.5)));
+  // Without eps the type's own: zeros stay zeros.
+  CHECK(equal(rms_norm(zeros({2, 3}), {3}), zeros({2, 3})));
+  CHECK(rms_norm(ones({1, 1}) * 1e-4f, {1}).item<float>() == Approx(1e-4 / std::sqrt(1e-8 + std::ldexp(1.0, -23))));
+  CHECK(rms_norm(zeros({0, 3}), {3}).numel() == 0);
+  CHECK(printed(nn::RMSNorm(nn::RMSNormOptions({3}))) == "sinter::nn::RMSNorm([3], eps=None, elementwise_affine=true)");
+  CHECK_THROWS_WITH(rms_norm(x, {3, 2}), Catch::Contains("rms_norm(double[2, 2, 3]): Given normalized_shape=[3, 2]"));
+  CHECK_THROWS_AS(rms_norm(x, {}), ShapeError);
+  CHECK_THROWS_AS(rms_norm(x, {3}, w), ShapeError);
+  CHECK_THROWS_AS(rms_norm(x.to(kLong), {3}), DtypeError);
+}
+
 TEST_CASE("printing") {
   nn::Sequential net(nn::Linear(10, 5), nn::ReLU(), nn::Dropout(0.25), nn::LayerNorm(nn::LayerNormOptions({5})),
                      nn::Embedding(3, 4), nn::Linear(nn::LinearOptions(5, 2).bias(false)), nn::Softmax(1), nn::Flatten(),

@@ -119,17 +119,41 @@ Tensor log_softmax(const Tensor& self, int64_t dim, std::optional<ScalarType> dt
   return call1(Op::_log_softmax, dtype ? to(self, *dtype, false, loc) : self, d, loc);
 }
 
+namespace {
+/// Throws, in the name of `function`, unless `normalized_shape` is the end of the input's shape.
+void check_normalized(const char* function, const Tensor& input, IntArrayRef normalized_shape) {
+  const size_t k = normalized_shape.size(), rank = static_cast<size_t>(input.dim());
+  if (k > 0 && k <= rank && IntArrayRef(input.sizes().data() + (rank - k), k) == normalized_shape) return;
+  const std::string call = describe(NamedCall(Op::layer_norm, input).call);
+  raise<ShapeError>("{}{}: Given normalized_shape={}, expected input with shape [*, {}], but got input of size{}", function,
+                    call.substr(call.find('(')), to_string(normalized_shape),
+                    fmt::join(normalized_shape.begin(), normalized_shape.end(), ", "), to_string(input.sizes()));
+}
+}  // namespace
+
+Tensor rms_norm(const Tensor& input, IntArrayRef normalized_shape, const Tensor& weight, std::optional<double> eps, Loc loc) {
+  check_normalized("rms_norm", input, normalized_shape);
+  if (!is_floating(input.dtype())) raise<DtypeError>("rms_norm: expected a floating input, got {}", dtype_name(input.dtype()));
+  if (weight.defined() && !(weight.sizes() == normalized_shape))
+    raise<ShapeError>(
+        "rms_norm: expected weight to be of same shape as normalized_shape, but got weight of shape {} and "
+        "normalized_shape = {}",
+        to_string(weight.sizes()), to_string(normalized_shape));
+  SizeVec dims;
+  for (size_t i = normalized_shape.size(); i > 0; --i) dims.push_back(-static_cast<int64_t>(i));
+  const double smallest =
+      input.dtype() == kDouble ? std::numeric_limits<double>::epsilon() : std::numeric_limits<float>::epsilon();
+  const Tensor square = mean(mul(input, input, loc), dims, true, std::nullopt, loc);
+  const Tensor normed = mul(input, rsqrt(add(square, eps.value_or(smallest), loc), loc), loc);
+  return weight.defined() ? mul(normed, weight, loc) : normed;
+}
+
 Tensor layer_norm(const Tensor& input, IntArrayRef normalized_shape, const Tensor& weight, const Tensor& bias, double eps,
                   Loc loc) {
-  const size_t k = normalized_shape.size(), rank = static_cast<size_t>(input.dim());
-  if (k == 0 || k > rank || !(IntArrayRef(input.sizes().data() + (rank - k), k) == normalized_shape))
-    fail<ShapeError>(NamedCall(Op::layer_norm, input).call,
-                     "Given normalized_shape={}, expected input with shape [*, {}], but got input of size{}",
-                     to_string(normalized_shape), fmt::join(normalized_shape.begin(), normalized_shape.end(), ", "),
-                     to_string(input.sizes()));
+  check_normalized("layer_norm", input, normalized_shape);
   TensorImpl* in[] = {input.impl(), weight.impl(), bias.impl()};
   OpCall c{.op = Op::layer_norm};
-  c.n_scalars = 1, c.in = in, c.attr = k, c.loc = loc;
+  c.n_scalars = 1, c.in = in, c.attr = normalized_shape.size(), c.loc = loc;
   c.n_in = bias.defined() ? 3 : weight.defined() ? 2 : 1;
   c.scalars[0] = eps;
   return call(c);

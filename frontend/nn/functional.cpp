@@ -32,6 +32,10 @@ Tensor layer_norm(const Tensor& input, const LayerNormFuncOptions& options, Loc 
   return sinter::layer_norm(input, options.normalized_shape(), options.weight(), options.bias(), options.eps(), loc);
 }
 
+Tensor rms_norm(const Tensor& input, const RMSNormFuncOptions& options, Loc loc) {
+  return sinter::rms_norm(input, options.normalized_shape(), options.weight(), options.eps(), loc);
+}
+
 Tensor embedding(const Tensor& indices, const Tensor& weight, const EmbeddingFuncOptions& options, Loc loc) {
   int64_t padding = -1;
   if (options.padding_idx()) {

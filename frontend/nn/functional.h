@@ -12,6 +12,7 @@ inline Tensor relu(const Tensor& input, bool inplace = false, Loc loc = Loc::cur
 }
 inline Tensor tanh(const Tensor& input, Loc loc = Loc::current()) { return sinter::tanh(input, loc); }
 inline Tensor sigmoid(const Tensor& input, Loc loc = Loc::current()) { return sinter::sigmoid(input, loc); }
+inline Tensor silu(const Tensor& input, Loc loc = Loc::current()) { return sinter::silu(input, loc); }
 /// @throws ValueError for an `approximate` other than none and tanh.
 Tensor gelu(const Tensor& input, const GELUFuncOptions& options = {}, Loc loc = Loc::current());
 
@@ -22,6 +23,7 @@ Tensor log_softmax(const Tensor& input, const LogSoftmaxFuncOptions& options, Lo
 /// @throws ValueError unless 0 <= p <= 1.
 Tensor dropout(const Tensor& input, const DropoutFuncOptions& options = {}, Loc loc = Loc::current());
 Tensor layer_norm(const Tensor& input, const LayerNormFuncOptions& options, Loc loc = Loc::current());
+Tensor rms_norm(const Tensor& input, const RMSNormFuncOptions& options, Loc loc = Loc::current());
 Tensor embedding(const Tensor& indices, const Tensor& weight, const EmbeddingFuncOptions& options = {}, Loc loc = Loc::current());
 
 Tensor mse_loss(const Tensor& input, const Tensor& target, const MSELossFuncOptions& options = {}, Loc loc = Loc::current());

@@ -61,6 +61,7 @@ void GELUImpl::pretty_print(std::ostream& out) const {
 }
 
 void TanhImpl::pretty_print(std::ostream& out) const { out << "sinter::nn::Tanh()"; }
+void SiLUImpl::pretty_print(std::ostream& out) const { out << "sinter::nn::SiLU()"; }
 void SigmoidImpl::pretty_print(std::ostream& out) const { out << "sinter::nn::Sigmoid()"; }
 void SoftmaxImpl::pretty_print(std::ostream& out) const { out << "sinter::nn::Softmax(dim=" << options.dim() << ")"; }
 void LogSoftmaxImpl::pretty_print(std::ostream& out) const { out << "sinter::nn::LogSoftmax(dim=" << options.dim() << ")"; }
@@ -152,6 +153,30 @@ Tensor LayerNormImpl::forward(const Tensor& input, Loc loc) {
 void LayerNormImpl::pretty_print(std::ostream& out) const {
   out << "sinter::nn::LayerNorm([" << join(options.normalized_shape()) << "], eps=" << options.eps()
       << ", elementwise_affine=" << text(options.elementwise_affine()) << ")";
+}
+
+// -- RMSNorm
+
+RMSNormImpl::RMSNormImpl(RMSNormOptions given) : options(std::move(given)) { RMSNormImpl::reset(); }
+
+void RMSNormImpl::reset() {
+  const bool affine = options.elementwise_affine();
+  weight = register_parameter("weight", affine ? sinter::empty(options.normalized_shape()) : Tensor(), affine);
+  reset_parameters();
+}
+
+void RMSNormImpl::reset_parameters() {
+  if (options.elementwise_affine()) init::ones_(weight);
+}
+
+Tensor RMSNormImpl::forward(const Tensor& input, Loc loc) {
+  return sinter::rms_norm(input, options.normalized_shape(), weight, options.eps(), loc);
+}
+
+void RMSNormImpl::pretty_print(std::ostream& out) const {
+  out << "sinter::nn::RMSNorm([" << join(options.normalized_shape()) << "], eps=";
+  options.eps() ? out << *options.eps() : out << "None";
+  out << ", elementwise_affine=" << text(options.elementwise_affine()) << ")";
 }
 
 }  // namespace sinter::nn

@@ -64,6 +64,15 @@ class GELUImpl : public Cloneable<GELUImpl> {
 };
 SINTER_MODULE(GELU);
 
+/// x * sigmoid(x)
+class SiLUImpl : public Cloneable<SiLUImpl> {
+ public:
+  void reset() override {}
+  void pretty_print(std::ostream& out) const override;
+  Tensor forward(const Tensor& input, Loc loc = Loc::current()) { return sinter::silu(input, loc); }
+};
+SINTER_MODULE(SiLU);
+
 class TanhImpl : public Cloneable<TanhImpl> {
  public:
   void reset() override {}
@@ -148,5 +157,20 @@ class LayerNormImpl : public Cloneable<LayerNormImpl> {
   Tensor weight, bias;
 };
 SINTER_MODULE(LayerNorm);
+
+/// x / sqrt(mean(x^2) + eps) * weight over the trailing dimensions; weight starts as ones.
+class RMSNormImpl : public Cloneable<RMSNormImpl> {
+ public:
+  explicit RMSNormImpl(std::vector<int64_t> normalized_shape) : RMSNormImpl(RMSNormOptions(std::move(normalized_shape))) {}
+  explicit RMSNormImpl(RMSNormOptions options);
+  void reset() override;
+  void reset_parameters();
+  void pretty_print(std::ostream& out) const override;
+  Tensor forward(const Tensor& input, Loc loc = Loc::current());
+
+  RMSNormOptions options;
+  Tensor weight;  // undefined without elementwise_affine
+};
+SINTER_MODULE(RMSNorm);
 
 }  // namespace sinter::nn

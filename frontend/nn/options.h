@@ -68,6 +68,14 @@ struct LayerNormOptions {
   SINTER_ARG(bool, elementwise_affine) = true;
 };
 
+struct RMSNormOptions {
+  RMSNormOptions(std::vector<int64_t> normalized_shape) : normalized_shape_(std::move(normalized_shape)) {}
+  SINTER_ARG(std::vector<int64_t>, normalized_shape);
+  /// None: the smallest difference from 1 of the input's type.
+  SINTER_ARG(std::optional<double>, eps);
+  SINTER_ARG(bool, elementwise_affine) = true;
+};
+
 struct MSELossOptions {
   MSELossOptions(Reduction::Reduction reduction = Reduction::Mean) : reduction_(reduction) {}
   SINTER_ARG(Reduction::Reduction, reduction);
@@ -113,6 +121,13 @@ struct LayerNormFuncOptions {
   SINTER_ARG(Tensor, weight);
   SINTER_ARG(Tensor, bias);
   SINTER_ARG(double, eps) = 1e-5;
+};
+
+struct RMSNormFuncOptions {
+  RMSNormFuncOptions(std::vector<int64_t> normalized_shape) : normalized_shape_(std::move(normalized_shape)) {}
+  SINTER_ARG(std::vector<int64_t>, normalized_shape);
+  SINTER_ARG(Tensor, weight);
+  SINTER_ARG(std::optional<double>, eps);
 };
 
 struct EmbeddingFuncOptions {
