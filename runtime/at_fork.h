@@ -18,6 +18,7 @@ enum class Rank : uint8_t {
   code,
   intern,
   allocator,
+  threads,
   log,
   kCount
 };

@@ -34,6 +34,18 @@ inline bool refuse_membarrier() {
   });
 }
 
+/// No thread can be started.
+inline bool refuse_threads() {
+  return install_filter({
+      load_word(offsetof(seccomp_data, nr)),
+      when(BPF_JEQ, __NR_clone3, 3, 0),  // "not known": clone is tried then
+      when(BPF_JEQ, __NR_clone, 0, 1),
+      answer(SECCOMP_RET_ERRNO | EAGAIN),
+      answer(SECCOMP_RET_ALLOW),
+      answer(SECCOMP_RET_ERRNO | ENOSYS),
+  });
+}
+
 /// mprotect with PROT_EXEC fails, and mmap with it: all of them, or only shared ones (programs can still be started).
 inline bool refuse_executable_mappings(bool only_shared) {
   return install_filter({

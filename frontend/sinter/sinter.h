@@ -6,6 +6,7 @@
 #include "../../engine/functions.h"
 #include "../../engine/tensor.h"
 #include "../../runtime/random.h"
+#include "../../runtime/threads.h"
 #include "autograd.h"
 #include "data.h"
 #include "nn.h"
