@@ -1,5 +1,6 @@
 #include "fault_injection.h"
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <atomic>
 #include <cerrno>
@@ -16,7 +17,7 @@ struct Faults {
   bool fired;
 };
 constinit thread_local Faults faults{};
-std::atomic<int64_t> live{0};
+std::atomic<int64_t> live{0}, bytes{0}, peak{0};
 
 /// A place for a debugger's breakpoint.
 [[gnu::noinline]] void fault_fires() {
@@ -34,11 +35,17 @@ bool must_fail() {
 }
 
 void* counted(void* p) {
-  if (p != nullptr) live.fetch_add(1, std::memory_order_relaxed);
+  if (p == nullptr) return p;
+  live.fetch_add(1, std::memory_order_relaxed);
+  const auto size = static_cast<int64_t>(malloc_usable_size(p));
+  const int64_t now = bytes.fetch_add(size, std::memory_order_relaxed) + size;
+  for (int64_t most = peak.load(std::memory_order_relaxed); now > most && !peak.compare_exchange_weak(most, now);) {}
   return p;
 }
 void uncount(void* p) {
-  if (p != nullptr) live.fetch_sub(1, std::memory_order_relaxed);
+  if (p == nullptr) return;
+  live.fetch_sub(1, std::memory_order_relaxed);
+  bytes.fetch_sub(static_cast<int64_t>(malloc_usable_size(p)), std::memory_order_relaxed);
 }
 
 }  // namespace
@@ -52,6 +59,9 @@ FaultPause::FaultPause() : before_(faults.on) { faults.on = false; }
 FaultPause::~FaultPause() { faults.on = before_; }
 
 int64_t live_blocks() { return live.load(std::memory_order_relaxed); }
+int64_t live_bytes() { return bytes.load(std::memory_order_relaxed); }
+int64_t peak_bytes() { return peak.load(std::memory_order_relaxed); }
+void reset_peak_bytes() { peak.store(bytes.load()); }
 
 }  // namespace sinter::test
 
@@ -79,7 +89,9 @@ int __wrap_posix_memalign(void** p, size_t align, size_t n) {
 void* __wrap_realloc(void* p, size_t n) {
   if (must_fail()) return nullptr;
   uncount(p);
-  return counted(__real_realloc(p, n));
+  void* const moved = __real_realloc(p, n);
+  if (moved == nullptr && n != 0) counted(p);  // it stays
+  return counted(moved);
 }
 void __wrap_free(void* p) {
   uncount(p);

@@ -1,4 +1,4 @@
-// Makes chosen allocations of the calling thread fail, and counts the blocks that are allocated. Only in programs linked with
+// Makes chosen allocations of the calling thread fail, and counts the heap's blocks and bytes. Only in programs linked with
 // fault_injection.cpp and its --wrap options (tests/CMakeLists.txt).
 #pragma once
 #include <cstdint>
@@ -32,5 +32,10 @@ class FaultPause {
 
 /// Blocks allocated and not yet freed, all threads.
 int64_t live_blocks();
+/// Their bytes, as the heap rounds them.
+int64_t live_bytes();
+/// The most that live_bytes() was since the last reset_peak_bytes().
+int64_t peak_bytes();
+void reset_peak_bytes();
 
 }  // namespace sinter::test
