@@ -197,6 +197,14 @@ Tensor addmm(const Tensor& self, const Tensor& mat1, const Tensor& mat2, Scalar 
 Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias = {}, Loc loc = Loc::current());
 /// PyTorch's rank rules: dot, mv, mm, or batches that broadcast.
 Tensor matmul(const Tensor& self, const Tensor& other, Loc loc = Loc::current());
+/// softmax(query key^T * scale + mask) value over queries [*, L, E], keys [*, S, E] and values [*, S, V]; leading dimensions
+/// broadcast. The mask broadcasts to [*, L, S]: bool, true where a key is seen, or of the query's type, added to the scores. With
+/// `is_causal` query i sees keys j <= i. `dropout_p` drops weights (always: pass 0 when not training). `scale`: 1 / sqrt(E) if
+/// not given. A query that sees no key gives 0. As PyTorch 2's.
+/// @throws ShapeError, DtypeError; ValueError for a mask beside is_causal, or dropout_p outside of [0, 1].
+Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& attn_mask = {},
+                                    double dropout_p = 0.0, bool is_causal = false, std::optional<double> scale = std::nullopt,
+                                    Loc loc = Loc::current());
 Tensor mv(const Tensor& self, const Tensor& vec, Loc loc = Loc::current());
 Tensor dot(const Tensor& self, const Tensor& other, Loc loc = Loc::current());
 

@@ -231,6 +231,25 @@ void norm_cases(std::vector<Case>& cases) {
                    true});
   cases.push_back(
       {{Op::layer_norm}, "layer_norm, no weight", [](In in) { return layer_norm(in[0], {4}); }, {values({3, 4}, 1)}, true});
+  const Tensor q = values({2, 3, 4}, 1), k = values({2, 5, 4}, 2), v = values({2, 5, 2}, 3);
+  const auto attend = [&](const char* name, Function f, std::vector<Tensor> inputs) {
+    cases.push_back({{Op::scaled_dot_product_attention}, name, std::move(f), std::move(inputs), true});
+  };
+  attend("attention", [](In in) { return scaled_dot_product_attention(in[0], in[1], in[2]); }, {q, k, v});
+  attend("attention, causal, scale", [](In in) { return scaled_dot_product_attention(in[0], in[1], in[2], {}, 0, true, 0.7); },
+         {q, k, v});
+  attend("attention, mask", [](In in) { return scaled_dot_product_attention(in[0], in[1], in[2], in[3]); },
+         {q, k, v, values({3, 1}, 4)});
+  const Tensor kept = values({3, 5}, 5) > -0.5;
+  attend("attention, boolean mask",
+         [kept](In in) { return scaled_dot_product_attention(in[0], in[0], in[0], kept.narrow(1, 0, 3)); },
+         {values({2, 3, 4}, 1)});
+  attend("attention, dropout",
+         [](In in) {
+           manual_seed(3);
+           return scaled_dot_product_attention(in[0], in[1], in[2], {}, 0.4);
+         },
+         {q, k, v});
 }
 
 void gemm_cases(std::vector<Case>& cases) {

@@ -94,6 +94,7 @@ void mm(Derivation&);
 void bmm(Derivation&);
 void addmm(Derivation&);
 void linear(Derivation&);
+void attention(Derivation&);
 
 void view(Derivation&);
 void t(Derivation&);

@@ -62,6 +62,7 @@ constexpr Entry kEntries[] = {
     {Op::bmm, {bmm, {0b10, 0b01}, 0}},
     {Op::addmm, {addmm, {0, 0b100, 0b010}, 0}},
     {Op::linear, {linear, {0b10, 0b01}, 0}},
+    {Op::scaled_dot_product_attention, {attention, {0b1111, 0b1111, 0b1011, 0b1111}, 0}},
     {Op::view, {view, {}, 0}},
     {Op::t, {t, {}, 0}},
     {Op::transpose, {transpose, {}, 0}},

@@ -24,6 +24,11 @@ Tensor log_softmax(const Tensor& input, const LogSoftmaxFuncOptions& options, Lo
 Tensor dropout(const Tensor& input, const DropoutFuncOptions& options = {}, Loc loc = Loc::current());
 Tensor layer_norm(const Tensor& input, const LayerNormFuncOptions& options, Loc loc = Loc::current());
 Tensor rms_norm(const Tensor& input, const RMSNormFuncOptions& options, Loc loc = Loc::current());
+inline Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value,
+                                           const Tensor& attn_mask = {}, double dropout_p = 0.0, bool is_causal = false,
+                                           std::optional<double> scale = std::nullopt, Loc loc = Loc::current()) {
+  return sinter::scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, scale, loc);
+}
 Tensor embedding(const Tensor& indices, const Tensor& weight, const EmbeddingFuncOptions& options = {}, Loc loc = Loc::current());
 
 Tensor mse_loss(const Tensor& input, const Tensor& target, const MSELossFuncOptions& options = {}, Loc loc = Loc::current());

@@ -20,6 +20,8 @@ void run_kernel(const KernelArgs& args) {
       return run_norm(args);
     case OpKind::Gemm:
       return run_gemm(args);
+    case OpKind::Attention:
+      return run_attention(args);
     case OpKind::Copy:
       return run_copy(args);
     case OpKind::Index:

@@ -20,6 +20,8 @@ TensorMeta infer(const OpCall& call, ScalarType default_dtype) {
       return infer_norm(call);
     case OpKind::Gemm:
       return infer_gemm(call);
+    case OpKind::Attention:
+      return infer_attention(call);
     case OpKind::View:
       return infer_view(call);
     case OpKind::Copy:

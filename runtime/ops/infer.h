@@ -11,6 +11,7 @@ TensorMeta infer_pointwise(const OpCall& call, ScalarType default_dtype);  // al
 TensorMeta infer_reduce(const OpCall& call);                               // Reduce
 TensorMeta infer_norm(const OpCall& call);                                 // Softmax, Norm
 TensorMeta infer_gemm(const OpCall& call);
+TensorMeta infer_attention(const OpCall& call);
 TensorMeta infer_view(const OpCall& call);
 TensorMeta infer_copy(const OpCall& call);
 TensorMeta infer_index(const OpCall& call);

@@ -13,7 +13,22 @@ enum class Op : uint16_t {
 };
 inline constexpr int kOpCount = static_cast<int>(Op::kCount);
 
-enum class OpKind : uint8_t { Pointwise, Cast, Fill, Reduce, Softmax, Norm, Gemm, View, Copy, Index, Loss, Random, Creation };
+enum class OpKind : uint8_t {
+  Pointwise,
+  Cast,
+  Fill,
+  Reduce,
+  Softmax,
+  Norm,
+  Gemm,
+  Attention,
+  View,
+  Copy,
+  Index,
+  Loss,
+  Random,
+  Creation
+};
 enum class Promotion : uint8_t { Promote, Float, Compare, Logical, Same, Where, Special };
 
 struct OpInfo {

@@ -5,6 +5,7 @@
 #include "bytes.h"
 #include "region_tape.h"
 #include "runtime/error.h"
+#include "runtime/ops/attention.h"
 
 namespace sinter::test {
 
@@ -72,6 +73,8 @@ class RandomRegion {
         return norm(op);
       case OpKind::Gemm:
         return product(op);
+      case OpKind::Attention:
+        return attention(op);
       case OpKind::View:
         return view(op);
       case OpKind::Copy:
@@ -142,6 +145,13 @@ class RandomRegion {
     if (op == Op::addmm) return tape.call(op, {any(), any(), any()}, 0, {}, {scalar(), scalar()});
     if (op == Op::linear) return tape.call(op, {any(), any(), maybe()});
     return tape.call(op, {any(), any()});
+  }
+
+  int attention(Op op) {
+    std::vector<int> in{any(), any(), any()};
+    const bool causal = in_.flag();
+    if (!causal && in_.flag()) in.push_back(any());
+    return tape.call(op, in, causal ? kAttentionCausal : uint64_t{0}, {}, {scalar()});
   }
 
   int view(Op op) {

@@ -1,36 +1,14 @@
 // Softmax, log-softmax and their gradients over dense rows and columns.
-#include "functions.h"
-#include "lanes.h"
 #include "reduce_kernels.h"
 #include "softmax_kernels.h"
+#include "softmax_row.h"
 
 namespace sinter::SINTER_LEVEL::lanes {
 namespace {
 
-#define SINTER_INLINE_LAMBDA __attribute__((always_inline))
-
-template <class T>
-T row_max(const T* x, int64_t n) {
-  return reduce_lanes<T, MaxStep<T>>(
-      n, static_cast<T*>(nullptr), [](Vec<T> v) SINTER_INLINE_LAMBDA { return v; }, x);
-}
-
-/// Sum of f(in[i]...) in row order; `keep` non-null: the values are stored there.
-template <class T, class F, class... Ptr>
-[[gnu::always_inline]] inline T sum_row(int64_t n, T* keep, F f, const Ptr*... in) {
-  return reduce_lanes<T, SumStep<T>>(n, keep, f, in...);
-}
-
 template <class T>
 void softmax_rows(const T* x, const T*, T* out, int64_t rows, int64_t n) {
-  for (int64_t r = 0; r < rows; ++r, x += n, out += n) {
-    const Vec<T> m = splat<T>(row_max(x, n));
-    const T s = sum_row(
-        n, out, [&](Vec<T> v) SINTER_INLINE_LAMBDA { return exp_lanes(v - m); }, x);
-    const Vec<T> inverse = splat<T>(T(1) / s);
-    map_lanes(
-        n, out, [&](Vec<T> e) SINTER_INLINE_LAMBDA { return e * inverse; }, out);
-  }
+  for (int64_t r = 0; r < rows; ++r, x += n, out += n) softmax_row(x, row_max(x, n), out, n);
 }
 
 template <class T>
