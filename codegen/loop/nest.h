@@ -31,6 +31,7 @@ class NestEmitter {
   void any_size_sweep(int k);
   void copy_of(const Ir& ir, const BodyParams& p, int sweep);
   void choose_prefetch();
+  bool fetches(int sweep, int line) const;
   void reduce_sweep(int k);
   void columns();
   void column_block(const std::vector<BodyParams>& copies);
@@ -54,7 +55,8 @@ class NestEmitter {
     int operand;
     int32_t ahead;
   };
-  int prefetch_sweep_ = -1;  // sweep that fetches ahead, or -1
+  int prefetch_sweep_ = -1;         // sweep that fetches ahead, or -1
+  int second_prefetch_sweep_ = -1;  // takes every second line, if any
   std::vector<Prefetch> prefetched_;
   std::vector<uint32_t> saved_;  // callee-saved registers pushed
   size_t patch_frame_ = 0;       // offset of the 32-bit frame size

@@ -104,6 +104,9 @@ void NestEmitter::choose_prefetch() {
     const int n = plan_.sweeps[static_cast<size_t>(k)].live_insts;
     if (n >= std::max(longest, 1)) longest = n, prefetch_sweep_ = k;
   }
+  // Fetches that come too fast wait for each other: a second sweep of some length takes half of them.
+  for (int k = 1; s.mode == LoopMode::Row && k < plan_.sweep_count(); ++k)
+    if (k != prefetch_sweep_ && 2 * plan_.sweeps[static_cast<size_t>(k)].live_insts >= longest) second_prefetch_sweep_ = k;
   if (prefetch_sweep_ < 0 || (s.mode == LoopMode::Row && rank < 2)) return;
   for (size_t i = 0; i < s.operands.size(); ++i) {
     const LoopOperand& o = s.operands[i];
@@ -123,12 +126,18 @@ void NestEmitter::choose_prefetch() {
   }
 }
 
+/// Whether a sweep fetches this cache line of those that a round of its loop covers.
+bool NestEmitter::fetches(int sweep, int line) const {
+  if (second_prefetch_sweep_ < 0) return sweep == prefetch_sweep_;
+  return sweep == (line % 2 == 0 ? prefetch_sweep_ : second_prefetch_sweep_);
+}
+
 /// One copy of a sweep's code, with its fetches: one for each cache line it covers.
 void NestEmitter::copy_of(const Ir& ir, const BodyParams& p, int sweep) {
   for (const Prefetch& fetch : prefetched_) {
     const auto size = static_cast<int>(element_size(f_.spec.operands[static_cast<size_t>(fetch.operand)].dtype));
     const int at = p.copy * size * f_.lanes;
-    if (sweep != prefetch_sweep_ || at % 64 != 0) continue;
+    if (at % 64 != 0 || !fetches(sweep, at / 64)) continue;
     const x86::Mem m = x86::ptr(f_.pointer(fetch.operand), kIndex, size == 8 ? 3 : 2, fetch.ahead + at);
     f_.spec.mode == LoopMode::Row ? a_.prefetcht1(m) : a_.prefetcht0(m);
   }
@@ -254,7 +263,7 @@ void NestEmitter::reduce_sweep(int k) {
   const int64_t n = f_.spec.sizes.back(), groups = n / 16, visits = (n + 15) / 16,
                 block = reduce_block_steps_of(visits) * (SINTER_MUTANT(row_sums_folded_later) ? 2 : 1);
   const bool two_levels = visits > block;
-  const int64_t u = std::max<int64_t>(1, std::min<int64_t>(copies == 1 ? unroll_of(ir) : 1, groups));
+  const int64_t u = std::max<int64_t>(1, std::min<int64_t>(unroll_of(ir) / copies, groups));
   const int64_t rounds = groups / u, rest = groups % u * copies, step = u * 16;
   f_.note(-1);
   pin(k, copies, n / w);
