@@ -157,6 +157,7 @@ struct ScalarBuilder {
   V i32_sar(V a, int k) { return V::of(a.w() >> k); }
   V i32_eq(V a, V b) { return eq(a, b); }
   V i32_gt(V a, V b) { return gt(a, b); }
+  V i32_has(V a, V bit) { return eq(bit_and(a, bit), bit); }
   V bit_and(V a, V b) {
     return raw(a, b, [](uint64_t x, uint64_t y) { return x & y; });
   }

@@ -148,6 +148,7 @@ void BodyEmitter::compare(const Inst& i) {
   if (avx512()) {
     const x86::KReg k = kreg(reg);
     if (f) a_.emit(wide ? I::kIdVcmppd : I::kIdVcmpps, k, a, b, asmjit::imm(float_predicate(pred)));
+    else if (pred == CmpPred::Test) a_.emit(I::kIdVptestmd, k, a, b);
     else a_.emit(wide ? I::kIdVpcmpq : I::kIdVpcmpd, k, a, b, asmjit::imm(i.imm));
     return;
   }

@@ -68,6 +68,7 @@ class EmitBuilder {
   V i32_sar(V a, int k) { return unary(Vop::Sar, a, k); }
   V i32_eq(V a, V b) { return compare(CmpPred::Eq, a, b); }
   V i32_gt(V a, V b) { return compare(CmpPred::Gt, a, b); }
+  V i32_has(V a, V bit) { return ir_.avx512() ? compare(CmpPred::Test, a, bit) : i32_eq(i32_and(a, bit), bit); }
 
   V bit_and(V a, V b) { return binary(Vop::And, a, b); }
   V bit_or(V a, V b) { return binary(Vop::Or, a, b); }

@@ -22,7 +22,7 @@
 //                    select(mask, a, b) = mask ? a : b
 //   I32 lanes        (internal integer lanes of a float32 value) as_i32(f32) as_f32(i32) to_i32(f32: round to nearest even)
 //                    to_f32(i32) i32_add i32_sub i32_and i32_or i32_xor i32_shl(v, k) i32_shr(v, k: logical) i32_sar(v, k)
-//                    i32_eq i32_gt -> mask
+//                    i32_eq i32_gt -> mask; i32_has(v, bit): the one bit that the constant `bit` has -> mask
 //   float bits       bit_and bit_or bit_xor bit_andnot(a, b) = ~a & b, on two values of one float type
 //   slow paths       slow_lanes(mask, V fast, V x, float (*fn)(float))   lanes in the mask become fn(x lane), others `fast`
 //                    call1(x, fn): every lane through fn: float(float) or double(double)

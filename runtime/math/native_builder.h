@@ -254,6 +254,7 @@ struct Native {
   SINTER_NATIVE VecI32 i32_sar(VecI32 a, int n) { return a >> n; }
   SINTER_NATIVE VecI32 i32_eq(VecI32 a, VecI32 b) { return a == b; }
   SINTER_NATIVE VecI32 i32_gt(VecI32 a, VecI32 b) { return a > b; }
+  SINTER_NATIVE VecI32 i32_has(VecI32 a, VecI32 bit) { return (a & bit) == bit; }
   SINTER_NATIVE VecF32 bit_and(VecF32 a, VecF32 b) { return (VecF32)((VecI32)a & (VecI32)b); }
   SINTER_NATIVE VecF32 bit_or(VecF32 a, VecF32 b) { return (VecF32)((VecI32)a | (VecI32)b); }
   SINTER_NATIVE VecF32 bit_xor(VecF32 a, VecF32 b) { return (VecF32)((VecI32)a ^ (VecI32)b); }

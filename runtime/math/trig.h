@@ -42,8 +42,7 @@ SINTER_MATH_INLINE auto trig_parts(B& b, V a) {
 /// Mask of the odd quadrants, where sine and cosine of r change places.
 template <class B, class I>
 SINTER_MATH_INLINE auto odd_quadrant(B& b, I quadrant) {
-  auto one = b.i32(1);
-  return b.i32_eq(b.i32_and(quadrant, one), one);
+  return b.i32_has(quadrant, b.i32(1));
 }
 
 /// All finite inputs; odd bit for bit.
@@ -52,8 +51,7 @@ SINTER_MATH_INLINE V sin_f32(B& b, V x) {
   auto a = b.abs(x);
   auto parts = trig_parts(b, a);
   auto y = b.select(odd_quadrant(b, parts.quadrant), parts.cosine, parts.sine);
-  auto flip = b.i32_shl(b.i32_and(parts.quadrant, b.i32(2)), 30);
-  y = b.bit_xor(y, b.bit_xor(b.as_f32(flip), sign_of(b, x)));
+  y = b.bit_xor(y, sign_of(b, b.bit_xor(b.as_f32(b.i32_shl(parts.quadrant, 30)), x)));
   return b.slow_lanes(b.gt(a, b.f32(kTrigLimit)), y, x, &scalar_functions::sin_f32);
 }
 
@@ -63,8 +61,7 @@ SINTER_MATH_INLINE V cos_f32(B& b, V x) {
   auto a = b.abs(x);
   auto parts = trig_parts(b, a);
   auto y = b.select(odd_quadrant(b, parts.quadrant), parts.sine, parts.cosine);
-  auto flip = b.i32_shl(b.i32_and(b.i32_add(parts.quadrant, b.i32(1)), b.i32(2)), 30);
-  y = b.bit_xor(y, b.as_f32(flip));
+  y = b.bit_xor(y, sign_of(b, b.as_f32(b.i32_shl(b.i32_add(parts.quadrant, b.i32(1)), 30))));
   return b.slow_lanes(b.gt(a, b.f32(kTrigLimit)), y, x, &scalar_functions::cos_f32);
 }
 
