@@ -1,39 +1,14 @@
 // Float32 math functions against the C library in float64, at every instruction-set level, with equal bits between levels.
-#include <bit>
 #include <catch2/catch.hpp>
-#include <cmath>
-#include <cstring>
 #include <vector>
+#include "math_functions.h"
 #include "runtime/cpu.h"
 #include "runtime/kernels/pointwise.h"
 
 using namespace sinter;
+using namespace sinter::test;
 
 namespace {
-
-struct Function {
-  Op op;
-  double (*reference)(double);
-  double bound;  // ULP
-  bool odd = false, even = false;
-};
-
-double rsqrt_reference(double x) { return 1 / std::sqrt(x); }
-double sigmoid_reference(double x) { return x < -700 ? 0 : 1 / (1 + std::exp(-x)); }
-double gelu_reference(double x) { return x < -40 ? -0.0 : x * (0.5 * std::erfc(-x / std::sqrt(2.0))); }
-
-const Function kFunctions[] = {
-    {Op::exp, std::exp, 1.0},
-    {Op::log, std::log, 1.0},
-    {Op::log1p, std::log1p, 1.5},
-    {Op::sin, std::sin, 1.5, true},
-    {Op::cos, std::cos, 1.5, false, true},
-    {Op::tanh, std::tanh, 2.0, true},
-    {Op::sigmoid, sigmoid_reference, 2.5},
-    {Op::erf, std::erf, 1.5, true},
-    {Op::gelu, gelu_reference, 8},
-    {Op::rsqrt, rsqrt_reference, 1.0},
-};
 
 std::vector<Isa> levels() {
   std::vector<Isa> all = {Isa::None};
@@ -60,20 +35,6 @@ void evaluate(Op op, Isa level, const std::vector<float>& x, std::vector<float>&
   set_isa_cap(Isa::Avx512);
 }
 
-/// Distance in units of the last place of the exact result (of the smallest subnormal below the normal range).
-double ulp_error(float got, double exact) {
-  const float rounded = static_cast<float>(exact);
-  if (std::isnan(exact)) return std::isnan(got) ? 0 : INFINITY;
-  if (std::isnan(got)) return INFINITY;
-  if (std::isinf(exact)) return got == rounded ? 0 : INFINITY;
-  if (std::isinf(got) || std::isinf(rounded)) return std::isinf(rounded) || std::fabs(exact) > 3.4028234e38 ? 0 : INFINITY;
-  int exponent;
-  std::frexp(exact, &exponent);
-  return std::fabs(got - exact) / std::ldexp(1.0, std::max(exponent, -125) - 24);
-}
-
-bool same(float a, float b) { return std::memcmp(&a, &b, 4) == 0 || (std::isnan(a) && std::isnan(b)); }
-
 std::vector<float> stratified(uint32_t step) {
   std::vector<float> x;
   for (uint64_t bits = 0; bits < (uint64_t{1} << 32); bits += step)
@@ -94,7 +55,7 @@ std::vector<float> stratified(uint32_t step) {
 TEST_CASE("float32 functions keep their ULP bounds and give the same bits at every level") {
   const std::vector<float> x = stratified(1021);
   std::vector<float> first, other;
-  for (const Function& f : kFunctions) {
+  for (const MathFunction& f : kMathFunctions) {
     INFO(op_info(f.op).name);
     const std::vector<Isa> all = levels();
     evaluate(f.op, all.back(), x, first);
@@ -109,7 +70,7 @@ TEST_CASE("float32 functions keep their ULP bounds and give the same bits at eve
     for (size_t l = 0; l + 1 < all.size(); ++l) {
       evaluate(f.op, all[l], x, other);
       size_t different = 0;
-      for (size_t i = 0; i < x.size(); ++i) different += !same(first[i], other[i]);
+      for (size_t i = 0; i < x.size(); ++i) different += !same_value(first[i], other[i]);
       INFO("level " << isa_name(all[l]));
       CHECK(different == 0);
     }
@@ -120,14 +81,14 @@ TEST_CASE("odd and even functions are so bit for bit, bounded ones keep their bo
   const std::vector<float> x = stratified(10007);
   std::vector<float> negated(x.size()), y, z;
   for (size_t i = 0; i < x.size(); ++i) negated[i] = -x[i];
-  for (const Function& f : kFunctions) {
+  for (const MathFunction& f : kMathFunctions) {
     if (!f.odd && !f.even) continue;
     INFO(op_info(f.op).name);
     evaluate(f.op, detected_isa(), x, y);
     evaluate(f.op, detected_isa(), negated, z);
     size_t wrong = 0, above_one = 0;
     for (size_t i = 0; i < x.size(); ++i) {
-      wrong += !same(y[i], f.odd ? -z[i] : z[i]);
+      wrong += !same_value(y[i], f.odd ? -z[i] : z[i]);
       above_one += std::fabs(y[i]) > 1;
     }
     CHECK(wrong == 0);
@@ -155,7 +116,7 @@ TEST_CASE("limits of the functions") {
     for (const Limit& l : limits) {
       INFO(op_info(l.op).name << "(" << l.x << ") at " << isa_name(level));
       evaluate(l.op, level, {l.x}, out);
-      CHECK(same(out[0], l.y));
+      CHECK(same_value(out[0], l.y));
     }
 }
 
