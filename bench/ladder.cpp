@@ -26,12 +26,23 @@ void run_eager(benchmark::State& state, bool needs_grad) {
   });
 }
 
+/// Notes what the kernels of a call move and compute, for the roofline.
+template <class F, class Row>
+void count_kernels(benchmark::State& state, F& f, Row& row) {
+  double flops = 0, bytes = 0;
+  for (const auto& region : sinter::explain(f)(row.x, row.y).regions)
+    for (const sinter::StepCost& cost : region.costs) flops += cost.flops, bytes += cost.bytes;
+  state.counters["kernel_flops"] = flops;
+  state.counters["kernel_bytes"] = bytes;
+}
+
 template <class Row>
 void run_compiled(benchmark::State& state, bool needs_grad) {
   with_grad_mode(needs_grad, [&] {
     Row& row = shared_row<Row>();
     auto f = compile_row(row);
     time_calls(state, row, f);
+    count_kernels(state, f, row);
   });
 }
 

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # Builds and runs the benchmark and prints one table: sinter eager, sinter compiled and, where libtorch-dev is installed, LibTorch.
-#   bench/run.sh [--json FILE] [--filter REGEX] [--repetitions N] [--min-time SECONDS] [--core N]
+#   bench/run.sh [--json FILE] [--filter REGEX] [--repetitions N] [--min-time SECONDS] [--core N] [--roofline FILE.svg]
 # Times are medians over the repetitions, interleaved at random, on one pinned core with one thread. Stop other work first.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
-json="" filter="." repetitions=5 min_time=0.2 core=""
+json="" roofline="" filter="." repetitions=5 min_time=0.2 core=""
 
 usage() { sed -n '2,4s/^# \{0,1\}//p' "$0"; }
 while [ $# -gt 0 ]; do
   case "$1" in
     -h | --help) usage; exit 0 ;;
-    --json | --filter | --repetitions | --min-time | --core)
+    --json | --filter | --repetitions | --min-time | --core | --roofline)
       [ $# -ge 2 ] || { echo "$1 needs a value" >&2; exit 2; }
       case "$1" in
         --json) json=$2 ;;
@@ -18,6 +18,7 @@ while [ $# -gt 0 ]; do
         --repetitions) repetitions=$2 ;;
         --min-time) min_time=$2 ;;
         --core) core=$2 ;;
+        --roofline) roofline=$2 ;;
       esac
       shift 2 ;;
     *) echo "unknown argument: $1" >&2; usage >&2; exit 2 ;;
@@ -49,4 +50,5 @@ echo "load before: $(cut -d' ' -f1 /proc/loadavg); one core${pin:+, pinned to $c
 arguments=(--benchmark_filter="$filter" --benchmark_repetitions="$repetitions" --benchmark_min_time="$min_time"
   --benchmark_enable_random_interleaving=true)
 [ -n "$json" ] && arguments+=(--benchmark_out="$json" --benchmark_out_format=json)
+[ -n "$roofline" ] && arguments+=(--roofline="$roofline")
 exec $pin "$build/bench/sinter_bench" "${arguments[@]}"

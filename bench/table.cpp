@@ -153,6 +153,16 @@ void TableReporter::print_single_figures() const {
   }
 }
 
+std::vector<RooflinePoint> TableReporter::points() const {
+  std::vector<RooflinePoint> all;
+  for (const std::string& row : rows_of(order_)) {
+    const std::string name = row + "/compiled";
+    const double flops = counter(name, "kernel_flops"), bytes = counter(name, "kernel_bytes");
+    if (flops > 0 && bytes > 0) all.push_back({row, flops, bytes, *find(name) / 1e9});
+  }
+  return all;
+}
+
 void TableReporter::Finalize() {
   print_ladder();
   print_products();

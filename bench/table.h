@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <vector>
+#include "roofline.h"
 
 namespace bench {
 
@@ -14,6 +15,8 @@ class TableReporter : public benchmark::BenchmarkReporter {
   bool ReportContext(const Context& context) override;
   void ReportRuns(const std::vector<Run>& runs) override;
   void Finalize() override;
+  /// Every compiled row that computes something, for the roofline.
+  std::vector<RooflinePoint> points() const;
 
  private:
   void print_ladder() const;

@@ -90,6 +90,8 @@ std::shared_ptr<const Kernel> build(const LoopSpec& spec, Isa isa, Refusal& refu
   kernel->spec = spec;
   kernel->code_bytes = loop.code.size();
   kernel->scratch_bytes = loop.scratch_bytes;
+  kernel->element_flops = loop.element_flops;
+  kernel->row_flops = loop.row_flops;
   kernel->ranges = std::move(loop.ranges);
   NoCode why;
   kernel->fn = reinterpret_cast<KernelFn>(install_code(loop.code.data(), loop.code.size(), why));

@@ -27,6 +27,7 @@ class Kernel {
   KernelFn fn = nullptr;
   size_t code_bytes = 0;
   size_t scratch_bytes = 0;
+  double element_flops = 0, row_flops = 0;  // floating-point operations: of an element of the space, of a row (or column) beside
   std::string name;
   LoopSpec spec;
   std::vector<CodeRange> ranges;

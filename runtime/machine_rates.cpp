@@ -1,5 +1,12 @@
 #include "machine_rates.h"
 #include <immintrin.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <mutex>
 
 namespace sinter::machine {
 
@@ -72,6 +79,97 @@ __attribute__((target("avx2"))) void copy_streaming(void* to, const void* from, 
     _mm256_stream_si256(q + 3, d);
   }
   _mm_sfence();
+}
+
+namespace {
+
+constexpr int64_t kBeyondCaches = int64_t{64} << 20;
+constexpr double kEverything = std::numeric_limits<double>::infinity();
+
+/// The best of a few times of `f`, each at least `seconds` long.
+template <class F>
+double best_seconds(double seconds, F&& f) {
+  using Clock = std::chrono::steady_clock;
+  double best = kEverything;
+  for (int sample = 0; sample < 5; ++sample) {
+    int calls = 0;
+    const auto start = Clock::now();
+    std::chrono::duration<double> took{};
+    do {
+      f();
+      ++calls;
+      took = Clock::now() - start;
+    } while (took.count() < seconds);
+    best = std::min(best, took.count() / calls);
+  }
+  return best;
+}
+
+/// Pages of this process, huge ones where the system has them; null without memory.
+struct Pages {
+  explicit Pages(int64_t n) : bytes(static_cast<size_t>(n)) {
+    void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return;
+    data = static_cast<char*>(p);
+    madvise(data, bytes, MADV_HUGEPAGE);
+    for (size_t i = 0; i < bytes; i += 4096) data[i] = 1;
+  }
+  Pages(const Pages&) = delete;
+  ~Pages() {
+    if (data != nullptr) munmap(data, bytes);
+  }
+  size_t bytes;
+  char* data = nullptr;
+};
+
+double cache_bytes(int name, double otherwise) {
+  const long n = sysconf(name);
+  return n > 0 ? static_cast<double>(n) : otherwise;
+}
+
+Rates measure(Isa isa) {
+  Rates rates;
+  constexpr int kRounds = 500;
+  for (const ScalarType dtype : {ScalarType::Float, ScalarType::Double}) {
+    double flops = 0;
+    const double seconds = best_seconds(2e-4, [&] { flops = run_fma(isa, dtype, kRounds); });
+    (dtype == ScalarType::Float ? rates.flops_f32 : rates.flops_f64) = flops / seconds;
+  }
+  rates.levels[0].capacity = cache_bytes(_SC_LEVEL1_DCACHE_SIZE, 32 << 10);
+  rates.levels[1].capacity = cache_bytes(_SC_LEVEL2_CACHE_SIZE, 1 << 20);
+  rates.levels[2].capacity = static_cast<double>(last_level_cache_bytes());
+  rates.levels[3].capacity = kEverything;
+  const Pages pages(2 * kBeyondCaches);
+  if (pages.data == nullptr) return rates;
+  double smaller = 0;  // capacity of the level before
+  for (Rates::Level& level : rates.levels) {
+    // Well inside of the level, and well beyond the one before.
+    const double inside = smaller > 0 ? std::sqrt(smaller * level.capacity) : level.capacity / 2;
+    const auto bytes = static_cast<int64_t>(std::min(inside, static_cast<double>(kBeyondCaches))) / 256 * 256;
+    level.rate = static_cast<double>(bytes) / best_seconds(2e-4, [&] { read_memory(pages.data, bytes); });
+    smaller = level.capacity;
+  }
+  const double copying = best_seconds(2e-4, [&] { copy_streaming(pages.data + kBeyondCaches, pages.data, kBeyondCaches); });
+  rates.levels[3].rate = std::max(rates.levels[3].rate, 2.0 * kBeyondCaches / copying);
+  return rates;
+}
+
+}  // namespace
+
+double Rates::bytes_per_second(double bytes) const {
+  for (const Level& level : levels)
+    if (bytes <= level.capacity) return level.rate;
+  return 0;
+}
+
+const Rates& measured_rates(Isa isa) {
+  static constinit std::mutex mutex;
+  static constinit Rates known[3];
+  static constinit bool is_known[3] = {true, false, false};  // nothing is measured without vectors
+  const auto level = static_cast<size_t>(std::min(isa, detected_isa()));
+  const std::lock_guard lock(mutex);
+  if (!is_known[level]) known[level] = measure(static_cast<Isa>(level)), is_known[level] = true;
+  return known[level];
 }
 
 }  // namespace sinter::machine

@@ -34,6 +34,8 @@ void emit(const LoopSpec& spec, Isa isa, CompiledLoop& out) {
   out.code.assign(buffer.data(), buffer.data() + buffer.size());
   out.ranges = std::move(frame.ranges);
   out.scratch_bytes = plan.scratch_bytes();
+  out.element_flops = plan.element_flops();
+  out.row_flops = plan.row_flops();
 }
 
 }  // namespace

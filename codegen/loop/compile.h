@@ -10,6 +10,7 @@ struct CompiledLoop {
   std::vector<uint8_t> code;
   std::vector<CodeRange> ranges;
   size_t scratch_bytes = 0;
+  double element_flops = 0, row_flops = 0;
 };
 
 /// Emits a spec for an instruction set. Position-independent. Returns false (and why) when it cannot.

@@ -123,4 +123,33 @@ void Ir::finish() {
   }
 }
 
+int Ir::flops() const {
+  int sum = 0;
+  for (const Inst& i : insts) {
+    if (i.dead || (i.elt != Elt::F32 && i.elt != Elt::F64)) continue;
+    switch (i.op) {
+      case Vop::Fma:
+      case Vop::Fnma:
+        sum += 2;
+        break;
+      case Vop::Add:
+      case Vop::Sub:
+      case Vop::Mul:
+      case Vop::Div:
+      case Vop::Min:
+      case Vop::Max:
+      case Vop::Scalef:
+      case Vop::Sqrt:
+      case Vop::Round:
+      case Vop::Call:
+      case Vop::Accumulate:
+        ++sum;
+        break;
+      default:
+        break;
+    }
+  }
+  return sum;
+}
+
 }  // namespace sinter::codegen

@@ -105,6 +105,8 @@ class Ir {
   int32_t table(const void* data, int bytes, int lane);
   int32_t slot(Elt e, int lane, int32_t frame_offset, int32_t copy_bytes);
   Inst& push(Vop op, Elt elt, int32_t dst, int32_t a = -1, int32_t b = -1, int32_t c = -1, int imm = 0);
+  /// Floating-point operations of one lane: a fused one counts twice, a call of the C library once. Of a finished piece.
+  int flops() const;
   int lane_of(int32_t reg) const { return regs[static_cast<size_t>(reg)].lane; }
 
   /// Shares equal computations, removes what nothing needs, fills in next uses and `pressure`. Call once, when complete.

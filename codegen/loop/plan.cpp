@@ -116,6 +116,18 @@ LoopPlan::LoopPlan(KernelFrame& frame) : f_(frame) {
   for (Ir& ir : uniforms) ir.finish();
 }
 
+double LoopPlan::element_flops() const {
+  double sum = 0;
+  for (const Ir& ir : sweeps) sum += ir.flops();
+  return sum;
+}
+
+double LoopPlan::row_flops() const {
+  double sum = 0;
+  for (const Ir& ir : uniforms) sum += ir.flops();
+  return sum;
+}
+
 void LoopPlan::analyse() {
   for (size_t i = 0; i < f_.spec.nodes.size(); ++i) {
     const LoopNode& n = f_.spec.nodes[i];

@@ -24,6 +24,9 @@ class LoopPlan {
 
   int sweep_count() const { return static_cast<int>(sweeps.size()); }
   size_t scratch_bytes() const { return scratch_; }
+  /// Floating-point operations an element of the space takes, and a row (or column) takes beside its elements.
+  double element_flops() const;
+  double row_flops() const;
 
   std::vector<Ir> uniforms, sweeps;
   std::vector<std::vector<int32_t>> reduces;  // per sweep: numbers in the frame's accumulators

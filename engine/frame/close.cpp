@@ -138,6 +138,7 @@ void Context::close_region(Break reason, Loc loc) try {
   runner.find_live();
   // From here the region is consumed: whatever happens below, its events are not executed a second time.
   CloseRecord record{reason, loc, leaf->number, static_cast<int32_t>(leaf->path.size()), false, false, {}, {}};
+  record.listening = records != nullptr;
   std::exception_ptr failure;
   try {
     const bool first_of_its_kind = (made || reason != leaf->reason) && reason != Break::frame_end;
@@ -205,7 +206,7 @@ void Context::execute(RegionRunner& runner, Leaf& leaf, Break reason, bool made,
     } held{running_, running_.hold(entry->program)};
     if (held.program == nullptr) continue;  // evicted between finding and holding it
     if (!held.program->is_withdrawn()) [[likely]]
-      return runner.run(*entry, *held.program);
+      return runner.run(*entry, *held.program, record.listening ? &record.costs : nullptr);
     entry->interpreted.store(true, std::memory_order_relaxed);
   }
 }

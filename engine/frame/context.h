@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 #include "../ambient.h"
+#include "../program/costs.h"
 #include "../program/program_slot.h"
 #include "../tensor.h"
 #include "compiled_state.h"
@@ -36,6 +37,8 @@ struct CloseRecord {
   bool interpreted, compiled_now;
   std::vector<std::string> guards, live_outs;
   int64_t saved_bytes = 0, deferred_bytes = 0;  // of results only autograd holds: kept, computed again
+  bool listening = false;                       // somebody wants to know:
+  RunCosts costs{};                             // of the program's run
 };
 
 /// Storages of the inputs bound in the open region, found by address. Reset in O(1).

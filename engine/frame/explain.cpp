@@ -40,6 +40,7 @@ void describe_leaf(const Leaf& leaf, RegionExplanation& r) {
 Explanation detail::ExplainScope::finish() try {
   Explanation e;
   e.call_us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - impl_->start).count();
+  e.rates = machine::measured_rates(isa());
   const auto tries = impl_->state.tries();
   const auto leaves = tries->leaves();
   for (CloseRecord& record : impl_->records) {
@@ -55,6 +56,9 @@ Explanation detail::ExplainScope::finish() try {
     r.live_outs = std::move(record.live_outs);
     r.saved_bytes = record.saved_bytes;
     r.recomputed_bytes = record.deferred_bytes;
+    r.costs = std::move(record.costs.steps);
+    r.arena_bytes = record.costs.arena_bytes;
+    r.output_bytes = record.costs.output_bytes;
     if (static_cast<size_t>(record.region) < leaves.size()) describe_leaf(*leaves[static_cast<size_t>(record.region)], r);
     e.op_count += static_cast<int>(r.ops.size());
     e.regions.push_back(std::move(r));
@@ -86,6 +90,12 @@ std::string Explanation::str() const try {
     list(out, "Ops", r.ops);
     list(out, "Guards", r.guards);
     list(out, "Kernels", r.kernels);
+    if (!r.costs.empty()) {
+      std::vector<std::string> lines;
+      for (const StepCost& cost : r.costs) lines.push_back(cost.str(rates));
+      list(out, "Costs", lines);
+      out += fmt::format("  Planned memory: {} bytes of temporaries, {} bytes of results\n", r.arena_bytes, r.output_bytes);
+    }
     list(out, "Materialised because still referenced", r.live_outs);
     if (r.saved_bytes + r.recomputed_bytes > 0)
       out += fmt::format("  Saved for backward: {} bytes; recomputed there: {} bytes\n", r.saved_bytes, r.recomputed_bytes);

@@ -15,6 +15,9 @@ struct RegionExplanation {
   std::vector<std::string> guards;     // "input 0 'x': f32[10, 5], first used at model.cpp:12"
   std::vector<std::string> live_outs;  // materialised because still referenced
   std::vector<std::string> kernels;    // program steps; empty when interpreted
+  std::vector<StepCost> costs;         // what each step that ran moved and computed, and its time in this call
+  int64_t arena_bytes = 0;             // planned for temporaries and scratch memory
+  int64_t output_bytes = 0;            // of results that outlive the region
   // Bytes of results that only autograd holds, for a backward pass outside of the region: kept, and computed again there.
   int64_t saved_bytes = 0, recomputed_bytes = 0;
   std::string break_name, break_text, hint;
@@ -29,6 +32,7 @@ struct Explanation {
   std::vector<RegionExplanation> regions;
   int graph_count = 0, graph_break_count = 0, op_count = 0;
   double call_us = 0;
+  machine::Rates rates;  // of this machine: what steps are held against
   std::string str() const;
 };
 std::ostream& operator<<(std::ostream& out, const Explanation& e);

@@ -112,7 +112,7 @@ void RegionRunner::interpret_events() {
     if (!p.view && !is_live(p.root_index)) c_.slots[p.slot]->storage->release_bytes();
 }
 
-void RegionRunner::run(const ProgramEntry& entry, const Program& program) {
+void RegionRunner::run(const ProgramEntry& entry, const Program& program, RunCosts* costs) {
   const uint64_t now = program_clock.load(std::memory_order_relaxed);
   if (program.use.last.load(std::memory_order_relaxed) != now) program.use.last.store(now, std::memory_order_relaxed);
   constexpr size_t kFew = 64;
@@ -130,7 +130,7 @@ void RegionRunner::run(const ProgramEntry& entry, const Program& program) {
   std::unique_ptr<Deferred> deferred;
   if (entry.recipe != nullptr) [[unlikely]]
     deferred = prepare_deferred(entry);
-  const Program::Launch launch{inputs, c_.scalars, outputs};
+  const Program::Launch launch{inputs, c_.scalars, outputs, costs};
   if (c_.sums_ == nullptr) [[likely]]
     program.run(launch);
   else run_verified({c_, leaf_, entry, program, c_.slots, c_.scalars, c_.free_ints_, live_, launch});

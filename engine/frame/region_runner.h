@@ -47,9 +47,9 @@ class RegionRunner {
   /// The same; null where nothing may be deferred: verification compares every result.
   const SavedResults* saves();
 
-  /// Runs the events by the interpreter / `entry`'s program, which the context holds.
+  /// Runs the events by the interpreter / `entry`'s program, which the context holds. `costs`: of the run, may be null.
   void interpret_events();
-  void run(const ProgramEntry& entry, const Program& program);
+  void run(const ProgramEntry& entry, const Program& program, RunCosts* costs);
   /// Live results and written inputs have their bytes (`failed`: will never have them).
   void publish(bool failed) noexcept;
   /// Live results become plain tensors; the others keep their place in the pool. On the owner's thread only: its handles

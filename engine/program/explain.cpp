@@ -68,6 +68,18 @@ std::string JitProgram::str() const {
   return s;
 }
 
+RunCosts JitProgram::planned_costs() const {
+  RunCosts all;
+  for (size_t i = 0; i < planned_.size(); ++i) {
+    if (!runs(planned_[i])) continue;
+    all.steps.push_back(cost_of(graph, planned_[i]));
+    all.steps.back().name = step_name(i);
+  }
+  all.arena_bytes = arena_bytes;
+  for (const int64_t bytes : output_bytes) all.output_bytes += bytes;
+  return all;
+}
+
 std::string JitProgram::node_note(ValueId v) const { return v < 0 ? std::string() : graph.str(v); }
 
 std::vector<std::pair<std::string, std::string>> JitProgram::assembly() const {

@@ -48,7 +48,7 @@ JitProgram::JitProgram(Graph g, std::vector<PlannedStep> steps, size_t region_in
   eager_.reserve(planned_.size());  // its elements hold references to themselves
   for (const PlannedStep& step : planned_) {
     if (step.kernel) add_kernel(step);
-    else if (step.copy_to >= 0 || graph[step.value].numel() != 0) add_eager(step);
+    else if (runs(step)) add_eager(step);
   }
   n_kernels = number_kernels();
   n_eager = static_cast<int>(eager_.size() + products_.size());
@@ -155,12 +155,14 @@ void JitProgram::run(const Launch& launch) const {
   const size_t n_out = output_bytes.size(), n_bases = n_inputs_ + n_out + 1;
   size_t acquired = 0;
   try {
+    if (launch.costs != nullptr) [[unlikely]]
+      *launch.costs = planned_costs();
     for (; acquired < n_out; ++acquired) launch.outputs[acquired]->acquire_bytes(static_cast<size_t>(output_bytes[acquired]));
     const auto with_bases = [&](char** bases, char* arena) {
       std::memcpy(bases, launch.inputs, n_inputs_ * sizeof(void*));
       for (size_t i = 0; i < n_out; ++i) bases[n_inputs_ + i] = static_cast<char*>(launch.outputs[i]->data);
       bases[n_bases - 1] = arena;
-      run_steps(bases, launch.scalars, arena);
+      run_steps(bases, launch.scalars, arena, launch.costs != nullptr ? launch.costs->steps.data() : nullptr);
     };
     const size_t tables = n_bases + addresses_.size() + scalar_slots_.size();
     if (arena_bytes <= kStackArena && tables <= kStackTable) [[likely]] {
@@ -178,9 +180,10 @@ void JitProgram::run(const Launch& launch) const {
   }
 }
 
-void JitProgram::run_steps(char* const* bases, const Scalar* scalars, char* arena) const {
+void JitProgram::run_steps(char* const* bases, const Scalar* scalars, char* arena, StepCost* costs) const {
   void* scratch = arena + buffers_.scratch_offset;
   for (const Step& step : order_) {
+    const StepTimer timer(costs);
     if (step.kind == Step::Product) {
       const ProductStep& p = products_[step.index];
       p.product.run(p.product, at(bases, p.a), at(bases, p.b), at(bases, p.bias), at(bases, p.out));

@@ -50,11 +50,15 @@ class JitProgram final : public Program {
 
   void add_kernel(const PlannedStep& step);
   void add_eager(const PlannedStep& step);
+  /// False: an eager step without elements.
+  bool runs(const PlannedStep& step) const { return step.kernel || step.copy_to >= 0 || graph[step.value].numel() != 0; }
   /// Whether an eager step is a matrix product that can do without looking at its operands again.
   bool settles(const EagerStep& e, ProductStep& p) const;
   Address address_of(ValueId base, int64_t byte_offset) const;
   TensorView view_of(ValueId v) const;
-  void run_steps(char* const* bases, const Scalar* scalars, char* arena) const;
+  void run_steps(char* const* bases, const Scalar* scalars, char* arena, StepCost* costs) const;
+  /// All of a run's costs but the times; made before its first write, as there may be no memory for it.
+  RunCosts planned_costs() const;
   void run_eager(const EagerStep& step, char* const* bases, const Scalar* scalars) const;
   static void* at(char* const* bases, const Address& a) { return a.base < 0 ? nullptr : bases[a.base] + a.offset; }
   std::string step_name(size_t i) const;

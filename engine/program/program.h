@@ -8,6 +8,7 @@
 #include "../../runtime/storage.h"
 #include "../frame/region.h"
 #include "../graph/graph.h"
+#include "costs.h"
 #include "program_slot.h"
 
 namespace sinter {
@@ -25,9 +26,10 @@ class Program {
 
   /// Everything a run reads and writes.
   struct Launch {
-    void* const* inputs;      // address of each region input's first element
-    const Scalar* scalars;    // the region's value scalars
-    Storage* const* outputs;  // one per `output_bytes`, without bytes: get theirs here
+    void* const* inputs;        // address of each region input's first element
+    const Scalar* scalars;      // the region's value scalars
+    Storage* const* outputs;    // one per `output_bytes`, without bytes: get theirs here
+    RunCosts* costs = nullptr;  // where explain() listens: filled in
   };
   /// Allocates all outputs and temporaries, then runs. When it throws, outputs are without bytes again.
   /// @throws OutOfMemoryError before the first write, state unchanged (an eager kernel that runs out of scratch memory
