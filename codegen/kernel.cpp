@@ -40,6 +40,7 @@ void forget_parts(Key& key) {
   if (SINTER_MUTANT(kernel_key_without_sizes)) s.sizes = {};
   if (SINTER_MUTANT(kernel_key_without_mode)) s.mode = LoopMode::Pointwise;
   if (SINTER_MUTANT(kernel_key_without_stores)) s.stores.clear();
+  if (SINTER_MUTANT(kernel_key_without_split)) s.split = -1;
   for (LoopOperand& o : s.operands) {
     if (SINTER_MUTANT(kernel_key_without_strides)) o.strides = {};
     if (SINTER_MUTANT(kernel_key_without_output)) o.output = false;
@@ -92,6 +93,7 @@ std::shared_ptr<const Kernel> build(const LoopSpec& spec, Isa isa, Refusal& refu
   kernel->scratch_bytes = loop.scratch_bytes;
   kernel->element_flops = loop.element_flops;
   kernel->row_flops = loop.row_flops;
+  kernel->split_step = loop.split_step;
   kernel->ranges = std::move(loop.ranges);
   NoCode why;
   kernel->fn = reinterpret_cast<KernelFn>(install_code(loop.code.data(), loop.code.size(), why));
@@ -134,7 +136,7 @@ std::shared_ptr<const Kernel> find_or_build(const LoopSpec& spec, Refusal& refus
 }  // namespace
 
 uint64_t kernel_hash(const LoopSpec& spec, Isa isa) {
-  uint64_t h = static_cast<uint64_t>(isa) * 31 + static_cast<uint64_t>(spec.mode);
+  uint64_t h = static_cast<uint64_t>(isa) * 31 + static_cast<uint64_t>(spec.mode) + static_cast<uint64_t>(spec.split + 1) * 97;
   const auto mix = [&h](uint64_t v) { h = (h ^ v) * 0x9e3779b97f4a7c15u, h ^= h >> 29; };
   for (int64_t s : spec.sizes) mix(static_cast<uint64_t>(s));
   for (const LoopOperand& o : spec.operands) {

@@ -10,8 +10,9 @@
 namespace sinter::codegen {
 
 /// operands: address of each operand's first element. scalars: one 8-byte slot each, already converted to the
-/// scalar's dtype (float32 in the low 4 bytes); after them, for a spec of kAnySize, the number of elements (int64). scratch:
-/// 64-byte aligned, Kernel::scratch_bytes long.
+/// scalar's dtype (float32 in the low 4 bytes); after them, for a spec of kAnySize, the number of elements (int64), and for one
+/// with LoopSpec::split the begin and end of the range to do (int64; multiples of Kernel::split_step, or the end of the
+/// dimension). scratch: 64-byte aligned, Kernel::scratch_bytes long.
 using KernelFn = void (*)(void* const* operands, const uint64_t* scalars, void* scratch);
 
 /// Which instructions [begin, end) of the code belong to which LoopSpec node (-1: loop control, -2: prologue).
@@ -28,6 +29,7 @@ class Kernel {
   size_t code_bytes = 0;
   size_t scratch_bytes = 0;
   double element_flops = 0, row_flops = 0;  // floating-point operations: of an element of the space, of a row (or column) beside
+  int64_t split_step = 1;
   std::string name;
   LoopSpec spec;
   std::vector<CodeRange> ranges;

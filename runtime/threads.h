@@ -18,7 +18,7 @@ namespace detail {
 extern constinit std::atomic<int> thread_count;  // 0: not looked at yet
 int find_thread_count();
 using TaskFn = void (*)(void* f, int64_t task, int worker) noexcept;
-void run_tasks(int64_t tasks, TaskFn fn, void* f);
+void run_tasks(int64_t tasks, TaskFn fn, void* f, int threads);
 }  // namespace detail
 
 inline int get_num_threads() {
@@ -42,14 +42,13 @@ inline int64_t pieces_for(int64_t ns, int64_t most) {
   return pieces < most ? pieces : most;
 }
 
-/// Calls f(task) or f(task, worker) once for each task in [0, tasks), in no order, on up to get_num_threads() threads; returns
-/// when all are done. `worker` is in [0, get_num_threads()) as it was before the call, and no two tasks run with one worker
-/// number at a time. Tasks must not throw. They run with the caller's rounding mode, flush-to-zero and denormals-are-zero. One
-/// after another on the caller: inside another task, while the pool works for another thread, when its threads cannot be started
-/// (said once). The result of a computation must not depend on which thread runs what: cut by shapes and layout alone, or where
-/// bits do not care.
+/// Calls f(task) or f(task, worker) once for each task in [0, tasks), in no order, on up to `threads` threads; returns when all
+/// are done. `worker` is in [0, threads), and no two tasks run with one worker number at a time. Tasks must not throw. They run
+/// with the caller's rounding mode, flush-to-zero and denormals-are-zero. One after another on the caller: inside another task,
+/// while the pool works for another thread, when its threads cannot be started (said once). The result of a computation must not
+/// depend on which thread runs what: cut by shapes and layout alone, or where bits do not care.
 template <class F>
-void parallel_for(int64_t tasks, F&& f) {
+void parallel_for(int64_t tasks, F&& f, int threads = get_num_threads()) {
   using Callable = std::remove_reference_t<F>;
   const detail::TaskFn call = [](void* p, int64_t task, int worker) noexcept {
     if constexpr (std::is_invocable_v<Callable&, int64_t, int>) (*static_cast<Callable*>(p))(task, worker);
@@ -57,7 +56,7 @@ void parallel_for(int64_t tasks, F&& f) {
   };
   void* p = const_cast<void*>(static_cast<const void*>(std::addressof(f)));
   if (tasks == 1) return call(p, 0, 0);
-  detail::run_tasks(tasks, call, p);
+  detail::run_tasks(tasks, call, p, threads);
 }
 
 /// Jobs that were split over threads, and those that found the pool busy, since the start (tests, benchmarks).

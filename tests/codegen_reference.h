@@ -487,6 +487,26 @@ inline Value random_value(std::mt19937_64& rng, ScalarType t) {
   return cast(t, Value::of(d));
 }
 
+/// Calls the kernel; one that takes a range of a dimension for all ranges of a division made by chance, in any order.
+inline void call(const Kernel& kernel, const std::vector<void*>& operands, std::vector<uint64_t> scalars, void* scratch,
+                 std::mt19937_64& rng) {
+  if (kernel.spec.split < 0) return kernel.fn(operands.data(), scalars.data(), scratch);
+  const int64_t extent = kernel.spec.sizes[static_cast<size_t>(kernel.spec.split)];
+  std::vector<std::pair<int64_t, int64_t>> ranges;
+  for (int64_t at = 0; at < extent;) {
+    const int64_t end = std::min(extent, at + kernel.split_step * static_cast<int64_t>(1 + rng() % 3));
+    ranges.emplace_back(at, end);
+    at = end;
+  }
+  std::shuffle(ranges.begin(), ranges.end(), rng);
+  scalars.resize(scalars.size() + 2);
+  for (const auto& [begin, end] : ranges) {
+    scalars[scalars.size() - 2] = static_cast<uint64_t>(begin);
+    scalars[scalars.size() - 1] = static_cast<uint64_t>(end);
+    kernel.fn(operands.data(), scalars.data(), scratch);
+  }
+}
+
 struct Check {
   std::string failure;  // empty: all as expected
 };
@@ -522,7 +542,7 @@ inline Check check(const LoopSpec& spec, Isa cap, uint64_t seed, bool at_start =
   std::vector<uint64_t> scalars;
   for (ScalarType t : spec.scalars) scalars.push_back(random_value(rng, t).bits);
   std::unique_ptr<void, void (*)(void*)> scratch(std::aligned_alloc(64, (kernel->scratch_bytes + 64) / 64 * 64), std::free);
-  kernel->fn(our_operands.data(), scalars.data(), scratch.get());
+  call(*kernel, our_operands, scalars, scratch.get(), rng);
   Interpreter(spec, their_operands, scalars).run();
   for (size_t o = 0; o < spec.operands.size(); ++o) {
     if (!ours[o]->canaries_intact()) return {"operand " + std::to_string(o) + ": written outside"};

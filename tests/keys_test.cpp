@@ -49,6 +49,7 @@ TEST_CASE("kernels that differ anywhere are not shared") {
       [](LoopSpec& s) { s.sizes[1] = 25; },
       [](LoopSpec& s) { s.mode = LoopMode::Column; },
       [](LoopSpec& s) { s.stores.pop_back(); },
+      [](LoopSpec& s) { s.split = 0; },
       [](LoopSpec& s) { s.operands[0].strides[0] = 48; },
       [](LoopSpec& s) { s.operands[0].output = true; },
       [](LoopSpec& s) { s = row_kernel(kDouble); },

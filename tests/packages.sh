@@ -1,6 +1,6 @@
 # Debian packages sinter is built from; sourced by samples/run.sh, tests/run.sh and bench/run.sh.
 SINTER_PACKAGES="cmake ninja-build g++ ccache libasmjit-dev libxbyak-dev libeigen3-dev catch2 libspdlog-dev libfmt-dev
-  libzydis-dev libpthreadpool-dev nlohmann-json3-dev libbenchmark-dev"
+  libzydis-dev nlohmann-json3-dev libbenchmark-dev"
 
 # Installs what is missing of the given packages (default: all above). Needs no rights when nothing is missing.
 ensure_packages() {

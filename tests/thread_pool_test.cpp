@@ -11,6 +11,7 @@
 #include "runtime/log.h"
 #include "runtime/threads.h"
 #include "sandbox.h"
+#include "set_threads.h"
 #include "small_stack.h"
 #include "support.h"
 
@@ -18,13 +19,6 @@ using namespace sinter;
 using namespace sinter::test;
 
 namespace {
-
-/// Restores the number of threads.
-struct Threads {
-  explicit Threads(int n) { set_num_threads(n); }
-  ~Threads() { set_num_threads(before); }
-  int before = get_num_threads();
-};
 
 /// How often each of `tasks` tasks ran; each takes a little time, so that others get some.
 std::vector<int> times_run(int64_t tasks) {
@@ -42,7 +36,7 @@ bool each_once(int64_t tasks) { return times_run(tasks) == std::vector<int>(stat
 
 TEST_CASE("parallel_for runs every task once, for any number of threads") {
   for (int threads : {1, 2, 3, 7, 16}) {
-    const Threads set(threads);
+    const SetThreads set(threads);
     for (int64_t tasks : {0, 1, 2, 3, 15, 16, 17, 1000}) {
       INFO(threads << " threads, " << tasks << " tasks");
       REQUIRE(each_once(tasks));
@@ -51,7 +45,7 @@ TEST_CASE("parallel_for runs every task once, for any number of threads") {
 }
 
 TEST_CASE("parallel_for uses several threads, and no worker number twice at a time") {
-  const Threads set(3);
+  const SetThreads set(3);
   std::atomic<int> holders[3] = {};
   std::atomic<bool> clash = false, other = false;
   const std::thread::id caller = std::this_thread::get_id();
@@ -69,8 +63,31 @@ TEST_CASE("parallel_for uses several threads, and no worker number twice at a ti
   REQUIRE(thread_stats().split > split);
 }
 
+TEST_CASE("parallel_for returns when the last task is done, whoever does it") {
+  const SetThreads set(2);
+  const std::thread::id here = std::this_thread::get_id();
+  int others = 0;
+  for (int round = 0; round < 500 && others < 5; ++round) {
+    std::atomic<int> begun = 0, done = 0;
+    std::atomic<bool> other = false;
+    parallel_for(2, [&](int64_t) {
+      ++begun;
+      if (std::this_thread::get_id() == here) {  // leaves the second task to the worker
+        for (int i = 0; i < 1000 && begun < 2; ++i) std::this_thread::yield();
+      } else {
+        other = true;
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      }
+      ++done;
+    });
+    REQUIRE(done == 2);
+    others += other;
+  }
+  REQUIRE(others > 0);
+}
+
 TEST_CASE("parallel_for inside a task runs on that task's thread") {
-  const Threads set(2);
+  const SetThreads set(2);
   std::atomic<int> foreign = 0, total = 0;
   parallel_for(8, [&](int64_t) {
     const std::thread::id here = std::this_thread::get_id();
@@ -84,7 +101,7 @@ TEST_CASE("parallel_for inside a task runs on that task's thread") {
 }
 
 TEST_CASE("a busy pool: other callers run alone and wait for nobody") {
-  const Threads set(2);
+  const SetThreads set(2);
   std::atomic<bool> held = false, go_on = false;
   std::thread holder([&] {
     parallel_for(2, [&](int64_t) {
@@ -104,7 +121,7 @@ TEST_CASE("a busy pool: other callers run alone and wait for nobody") {
 }
 
 TEST_CASE("many threads at once, while the number of threads changes") {
-  const Threads set(2);
+  const SetThreads set(2);
   std::atomic<bool> wrong = false;
   std::vector<std::thread> callers;
   for (int t = 0; t < 8; ++t) {
@@ -120,7 +137,7 @@ TEST_CASE("many threads at once, while the number of threads changes") {
 }
 
 TEST_CASE("tasks compute in the caller's floating-point mode") {
-  const Threads set(3);
+  const SetThreads set(3);
   const unsigned before = _mm_getcsr();
   for (unsigned mode : {0x0000u, 0x2000u, 0x4000u, 0x6000u, 0x8000u, 0x0040u, 0x8040u}) {
     _mm_setcsr(0x1f80 | mode);
@@ -140,7 +157,7 @@ TEST_CASE("tasks compute in the caller's floating-point mode") {
 }
 
 TEST_CASE("an exception that is not masked happens on the thread that called") {
-  const Threads set(3);
+  const SetThreads set(3);
   const unsigned before = _mm_getcsr();
   const std::thread::id here = std::this_thread::get_id();
   std::atomic<int> foreign = 0;
@@ -157,7 +174,7 @@ TEST_CASE("set_num_threads refuses what is no number of threads") {
 }
 
 TEST_CASE("signals of the program are not delivered to the pool's threads") {
-  const Threads set(3);
+  const SetThreads set(3);
   const std::thread::id here = std::this_thread::get_id();
   std::atomic<int> open = 0, other = 0;
   for (int round = 0; round < 1000 && other == 0; ++round) {
@@ -174,7 +191,7 @@ TEST_CASE("signals of the program are not delivered to the pool's threads") {
 }
 
 TEST_CASE("a child of fork() makes its own pool, also while another thread's job runs") {
-  const Threads set(3);
+  const SetThreads set(3);
   REQUIRE(each_once(100));
   REQUIRE(in_child([] { return each_once(100); }) == "");
   std::atomic<bool> held = false, go_on = false;
@@ -196,7 +213,7 @@ TEST_CASE("a child of fork() makes its own pool, also while another thread's job
 }
 
 TEST_CASE("callers with 64 KiB of stack") {
-  const Threads set(8);
+  const SetThreads set(8);
   bool right = false;
   REQUIRE(on_small_stack(64 << 10, [&] { right = each_once(100); }) < (32 << 10));
   REQUIRE(right);
@@ -219,7 +236,7 @@ TEST_CASE("threads that cannot start: everything runs on the caller, said once")
   REQUIRE(in_child(no_threads) == "");
 }
 
-// pthreadpool waits for ever for a thread that did not start; a child that hangs is ended by SIGALRM.
+// A child that hangs is ended by SIGALRM.
 TEST_CASE("a limit on threads, from none to more than enough") {
   for (rlim_t limit = 0; limit <= 24; ++limit) {
     const auto limited = [&] {

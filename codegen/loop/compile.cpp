@@ -36,6 +36,7 @@ void emit(const LoopSpec& spec, Isa isa, CompiledLoop& out) {
   out.scratch_bytes = plan.scratch_bytes();
   out.element_flops = plan.element_flops();
   out.row_flops = plan.row_flops();
+  out.split_step = frame.split_step;
 }
 
 }  // namespace

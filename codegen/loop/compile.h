@@ -11,6 +11,7 @@ struct CompiledLoop {
   std::vector<CodeRange> ranges;
   size_t scratch_bytes = 0;
   double element_flops = 0, row_flops = 0;
+  int64_t split_step = 1;
 };
 
 /// Emits a spec for an instruction set. Position-independent. Returns false (and why) when it cannot.

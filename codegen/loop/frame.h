@@ -57,6 +57,12 @@ class KernelFrame {
   void release(int32_t mark) { top_ = mark; }
   int32_t frame_bytes() const { return most_; }
 
+  /// LoopSpec::split is this dimension.
+  bool splits(size_t dim) const { return spec.split == static_cast<int32_t>(dim); }
+  x86::Mem range_begin() const { return x86::qword_ptr(x86::rsp, range_slot); }
+  x86::Mem range_end() const { return x86::qword_ptr(x86::rsp, range_slot + 8); }
+  x86::Mem range_rounds() const { return x86::qword_ptr(x86::rsp, range_slot + 16); }
+
   x86::Mem pool_mem(int32_t offset) const { return x86::ptr(pool_label, offset); }
   /// Base register of an operand; loads it into rax when it lives on the stack.
   x86::Gp pointer(int operand);
@@ -87,6 +93,8 @@ class KernelFrame {
   std::vector<int32_t> pointer_slot;  // per operand: stack slot when there is no register
   std::vector<int32_t> counter_slot;  // per dimension: index of an outer loop, or -1
   int32_t tail_slot[2] = {-1, -1};    // AVX2 and kAnySize: the tail's mask for lanes of 4 and 8 bytes
+  int32_t range_slot = -1;            // LoopSpec::split: begin, end, and where the last whole round of it ends
+  int64_t split_step = 1;             // the rounds' length
   std::vector<Accumulator> accumulators;
   std::vector<Pin> pins;
   uint32_t reserved_vectors = 0;  // pinned

@@ -82,6 +82,7 @@ std::string to_string(const LoopSpec& spec) {
   for (size_t i = 0; i < spec.nodes.size(); ++i)
     text += fmt::format("  %{}: {} = {}\n", i, dtype_short_name(spec.nodes[i].dtype), node_text(spec.nodes[i]));
   for (const LoopStore& s : spec.stores) text += fmt::format("  store %{} -> a{}\n", s.node, s.operand);
+  if (spec.split >= 0) text += fmt::format("  takes a range of dim {}\n", spec.split);
   return text;
 }
 

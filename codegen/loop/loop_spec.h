@@ -54,6 +54,8 @@ struct LoopSpec {
   std::vector<ScalarType> scalars;
   std::vector<LoopNode> nodes;
   std::vector<LoopStore> stores;
+  /// The dimension of which a call does a range (not the reduced one), or -1: calls for parts of it can run at one time.
+  int32_t split = -1;
   friend bool operator==(const LoopSpec&, const LoopSpec&) = default;
 };
 

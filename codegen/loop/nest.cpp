@@ -84,7 +84,9 @@ void NestEmitter::prologue() {
     a_.mov(x86::ptr(x86::rsp, count), x86::rdx);
     find_tail();
   }
+  load_range();
   load_pointers();
+  if (f_.spec.split >= 0 && f_.spec.split < outer_dims()) move_along_range(/*back=*/false);
   if (any_size) {
     a_.mov(kOuter, x86::ptr(x86::rsp, count));
     return;
@@ -226,12 +228,17 @@ void NestEmitter::bump_all(size_t dim, int64_t steps) {
 
 void NestEmitter::outer(size_t dim) {
   const LoopSpec& s = f_.spec;
-  const size_t rank = s.sizes.size();
-  if (dim == rank - (s.mode == LoopMode::Column ? 2 : 1)) return s.mode == LoopMode::Column ? columns() : row();
+  if (dim == static_cast<size_t>(outer_dims())) return s.mode == LoopMode::Column ? columns() : row();
   f_.note(-1);
   if (f_.counter_slot[dim] < 0) f_.counter_slot[dim] = f_.alloc(8);
   const x86::Mem counter = x86::qword_ptr(x86::rsp, f_.counter_slot[dim]);
-  a_.mov(counter, 0);
+  const bool range = f_.splits(dim);
+  if (range) {
+    a_.mov(kTemp, f_.range_begin());
+    a_.mov(counter, kTemp);
+  } else {
+    a_.mov(counter, 0);
+  }
   const asmjit::Label top = a_.newLabel();
   a_.bind(top);
   outer(dim + 1);
@@ -239,14 +246,14 @@ void NestEmitter::outer(size_t dim) {
   if (s.sizes[dim] == 1) return;
   bump_all(dim, 1);
   a_.add(counter, 1);
-  if (s.sizes[dim] == static_cast<int32_t>(s.sizes[dim])) {
+  if (s.sizes[dim] == static_cast<int32_t>(s.sizes[dim]) && !range) {
     a_.cmp(counter, s.sizes[dim]);
   } else {
-    a_.mov(kTemp, s.sizes[dim]);
+    range ? a_.mov(kTemp, f_.range_end()) : a_.mov(kTemp, s.sizes[dim]);
     a_.cmp(counter, kTemp);
   }
   a_.jb(top);
-  if (dim > 0 && !SINTER_MUTANT(outer_loop_not_rewound)) bump_all(dim, -s.sizes[dim]);
+  if (dim > 0 && !SINTER_MUTANT(outer_loop_not_rewound)) range ? move_along_range(/*back=*/true) : bump_all(dim, -s.sizes[dim]);
 }
 
 }  // namespace sinter::codegen

@@ -19,14 +19,25 @@ class NestEmitter {
   void find_tail();
   void choose_pointer_registers();
   void dispatch_streaming();
+
+  // split.cpp: LoopSpec::split
+  void load_range();
+  void move_along_range(bool back);
+  void start_rounds(int64_t step, int64_t rounds, const asmjit::Label& top, const asmjit::Label& after);
+  void next_round(const asmjit::Label& top);
+  void skip_rest_inside(int64_t extent, const asmjit::Label& end);
+
   bool streams() const;
   void outer(size_t dim);
   void bump_all(size_t dim, int64_t steps);
   bool empty() const;
+  int outer_dims() const { return static_cast<int>(f_.spec.sizes.size()) - (f_.spec.mode == LoopMode::Column ? 2 : 1); }
 
   // sweeps.cpp
   void row();
   void uniform(int k, const BodyParams& p, bool along_lanes);
+  template <class Body>
+  void rounds_of_row(int64_t step, int64_t rounds, bool more, bool align, Body&& body);
   void pointwise_sweep(int k);
   void any_size_sweep(int k);
   void copy_of(const Ir& ir, const BodyParams& p, int sweep);

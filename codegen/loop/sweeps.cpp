@@ -188,6 +188,29 @@ void NestEmitter::any_size_sweep(int k) {
   unpin();
 }
 
+/// The index goes from 0 in `rounds` rounds of `step` elements, or over those of the range; `more` follows them.
+template <class Body>
+void NestEmitter::rounds_of_row(int64_t step, int64_t rounds, bool more, bool align, Body&& body) {
+  const bool range = f_.splits(f_.spec.sizes.size() - 1);
+  const asmjit::Label top = a_.newLabel(), after = a_.newLabel();
+  if (range) start_rounds(step, rounds, top, after);
+  else a_.xor_(x86::ecx, x86::ecx);
+  if (align && (rounds > 1 || range)) a_.align(asmjit::AlignMode::kCode, 32);
+  a_.bind(top);
+  if (rounds > 0) {
+    body();
+    f_.note(-1);
+    if (rounds > 1 || more || range) a_.add(kIndex, step);
+    if (range) {
+      next_round(top);
+    } else if (rounds > 1) {
+      compare_index(kIndex, rounds * step);
+      a_.jb(top);
+    }
+  }
+  a_.bind(after);
+}
+
 void NestEmitter::pointwise_sweep(int k) {
   if (is_sized_at_run_time(f_.spec)) return any_size_sweep(k);
   const Ir& ir = plan_.sweeps[static_cast<size_t>(k)];
@@ -196,23 +219,14 @@ void NestEmitter::pointwise_sweep(int k) {
   const int64_t rounds = n / (u * w), rest = n % (u * w) / w, tail = n % w;
   f_.note(-1);
   pin(k, 0, n / w);
-  a_.xor_(x86::ecx, x86::ecx);
-  const asmjit::Label top = a_.newLabel();
-  if (rounds > 1) {
-    a_.align(asmjit::AlignMode::kCode, 32);
-    a_.bind(top);
-  }
-  if (rounds > 0) {
+  rounds_of_row(u * w, rounds, rest || tail, /*align=*/true, [&] {
     for (int c = 0; c < u; ++c) copy_of(ir, {c, 0, stream_}, k);
-    f_.note(-1);
-    if (rounds > 1 || rest || tail) a_.add(kIndex, u * w);
-    if (rounds > 1) {
-      compare_index(kIndex, rounds * u * w);
-      a_.jb(top);
-    }
-  }
+  });
+  const asmjit::Label end = a_.newLabel();
+  if (f_.splits(f_.spec.sizes.size() - 1) && (rest || tail)) skip_rest_inside(n, end);
   for (int c = 0; c < rest; ++c) copy_of(ir, {c, 0, stream_}, k);
   if (tail) body_.emit(ir, {static_cast<int>(rest), static_cast<int>(tail), false});
+  a_.bind(end);
   f_.note(-1);
   unpin();
 }
@@ -347,23 +361,18 @@ void NestEmitter::columns() {
   const int64_t u = std::max<int64_t>(1, std::min<int64_t>({kMaxColumnCopies, wanted, n / w}));
   const int64_t rounds = n / (u * w), rest = n % (u * w) / w, tail = n % w;
   f_.note(-1);
-  a_.xor_(x86::ecx, x86::ecx);
-  const asmjit::Label top = a_.newLabel();
-  a_.bind(top);
-  if (rounds > 0) {
+  rounds_of_row(u * w, rounds, /*more=*/true, /*align=*/false, [&] {
     std::vector<BodyParams> copies;
     for (int c = 0; c < u; ++c) copies.push_back({c, 0, false});
     column_block(copies);
-    a_.add(kIndex, u * w);
-    if (rounds > 1) {
-      compare_index(kIndex, rounds * u * w);
-      a_.jb(top);
-    }
-  }
+  });
+  const asmjit::Label end = a_.newLabel();
+  if (f_.splits(f_.spec.sizes.size() - 1) && (rest || tail)) skip_rest_inside(n, end);
   std::vector<BodyParams> copies;
   for (int c = 0; c < rest; ++c) copies.push_back({c, 0, false});
   if (tail) copies.push_back({static_cast<int>(rest), static_cast<int>(tail), false});
   if (!copies.empty()) column_block(copies);
+  a_.bind(end);
 }
 
 void NestEmitter::column_block(const std::vector<BodyParams>& copies) {

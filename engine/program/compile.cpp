@@ -4,6 +4,7 @@
 #include "../passes/passes.h"
 #include "cache.h"
 #include "jit_program.h"
+#include "split.h"
 
 namespace sinter {
 
@@ -57,6 +58,7 @@ class StepEmitter {
     fuse::share_kernels(lowered);
     for (size_t i = 0; i < steps_.size(); ++i) {
       if (groups[i]->eager) continue;
+      choose_split(steps_[i].lowered.spec);
       steps_[i].kernel = kernel_for(steps_[i].lowered.spec, for_now_);
       if (for_now_) return false;
       if (steps_[i].kernel) continue;

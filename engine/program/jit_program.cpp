@@ -5,12 +5,16 @@
 #include <unordered_map>
 #include "../../runtime/allocator.h"
 #include "../../runtime/mutants.h"
+#include "../../runtime/threads.h"
+#include "arena.h"
+#include "split.h"
 
 namespace sinter {
 
 namespace {
 
 constexpr int64_t kStackArena = 4096;  // smaller arenas live on the stack
+constexpr size_t kMostScalars = 256;   // of a kernel
 constexpr size_t kStackTable = 1024;   // entries of a table that may live on the stack
 
 [[gnu::always_inline]] inline uint64_t scalar_bits(const Scalar& s, ScalarType t) {
@@ -84,6 +88,12 @@ void JitProgram::add_kernel(const PlannedStep& step) {
   k.n_addresses = static_cast<uint32_t>(step.lowered.operands.size());
   k.first_scalar = static_cast<uint32_t>(scalar_slots_.size());
   k.elements = step.lowered.elements;
+  if (const codegen::LoopSpec& spec = step.lowered.spec; spec.split >= 0) {
+    k.ns = estimated_ns(spec);
+    k.extent = spec.sizes[static_cast<size_t>(spec.split)];
+    k.step = step.kernel->split_step;
+    split_scratch_ = std::max(split_scratch_, Arena::aligned(static_cast<int64_t>(step.kernel->scratch_bytes)));
+  }
   for (size_t i = 0; i < step.lowered.operands.size(); ++i) {
     const fuse::Binding& b = step.lowered.operands[i];
     const auto size = static_cast<int64_t>(element_size(step.lowered.spec.operands[i].dtype));
@@ -158,21 +168,23 @@ void JitProgram::run(const Launch& launch) const {
     if (launch.costs != nullptr) [[unlikely]]
       *launch.costs = planned_costs();
     for (; acquired < n_out; ++acquired) launch.outputs[acquired]->acquire_bytes(static_cast<size_t>(output_bytes[acquired]));
+    const int threads = get_num_threads();
+    const int64_t arena_all = arena_bytes + (SINTER_MUTANT(threads_share_scratch) ? 0 : (threads - 1) * split_scratch_);
     const auto with_bases = [&](char** bases, char* arena) {
       std::memcpy(bases, launch.inputs, n_inputs_ * sizeof(void*));
       for (size_t i = 0; i < n_out; ++i) bases[n_inputs_ + i] = static_cast<char*>(launch.outputs[i]->data);
       bases[n_bases - 1] = arena;
-      run_steps(bases, launch.scalars, arena, launch.costs != nullptr ? launch.costs->steps.data() : nullptr);
+      run_steps(bases, launch.scalars, arena, threads, launch.costs != nullptr ? launch.costs->steps.data() : nullptr);
     };
     const size_t tables = n_bases + addresses_.size() + scalar_slots_.size();
-    if (arena_bytes <= kStackArena && tables <= kStackTable) [[likely]] {
+    if (arena_all <= kStackArena && tables <= kStackTable) [[likely]] {
       alignas(64) char local[kStackArena];
       with_bases(static_cast<char**>(alloca(n_bases * sizeof(char*))), local);
     } else {
       // The arena, then the table of bases.
-      const Block block(static_cast<size_t>(arena_bytes) + n_bases * sizeof(char*));
+      const Block block(static_cast<size_t>(arena_all) + n_bases * sizeof(char*));
       auto* arena = static_cast<char*>(block.data);
-      with_bases(reinterpret_cast<char**>(arena + arena_bytes), arena);
+      with_bases(reinterpret_cast<char**>(arena + arena_all), arena);
     }
   } catch (...) {
     for (size_t i = 0; i < acquired && !SINTER_MUTANT(failed_outputs_keep_memory); ++i) launch.outputs[i]->release_bytes();
@@ -180,8 +192,8 @@ void JitProgram::run(const Launch& launch) const {
   }
 }
 
-void JitProgram::run_steps(char* const* bases, const Scalar* scalars, char* arena, StepCost* costs) const {
-  void* scratch = arena + buffers_.scratch_offset;
+void JitProgram::run_steps(char* const* bases, const Scalar* scalars, char* arena, int threads, StepCost* costs) const {
+  char* scratch = arena + buffers_.scratch_offset;
   for (const Step& step : order_) {
     const StepTimer timer(costs);
     if (step.kind == Step::Product) {
@@ -197,14 +209,31 @@ void JitProgram::run_steps(char* const* bases, const Scalar* scalars, char* aren
     const KernelStep& k = kernels_[step.index];
     const size_t next = step.index + 1 < kernels_.size() ? kernels_[step.index + 1].first_scalar : scalar_slots_.size();
     void* arguments[512];
-    uint64_t values[256];
+    uint64_t values[kMostScalars + 2];
     const Address* address = addresses_.data() + k.first_address;
     for (uint32_t i = 0; i < k.n_addresses; ++i) arguments[i] = bases[address[i].base] + address[i].offset;
     for (size_t i = k.first_scalar; i < next; ++i)
       values[i - k.first_scalar] = scalar_bits(scalars[scalar_slots_[i].input], scalar_slots_[i].type);
     values[next - k.first_scalar] = static_cast<uint64_t>(k.elements);
-    k.fn(arguments, values, scratch);
+    if (k.ns != 0) [[unlikely]]
+      run_split(k, arguments, values, next - k.first_scalar, scratch, threads);
+    else k.fn(arguments, values, scratch);
   }
+}
+
+void JitProgram::run_split(const KernelStep& k, void* const* arguments, uint64_t* values, size_t n_scalars, char* scratch,
+                           int threads) const {
+  const int64_t rounds = (k.extent + k.step - 1) / k.step, pieces = pieces_for(k.ns, rounds);
+  parallel_for(
+      pieces,
+      [&](int64_t piece, int worker) {
+        uint64_t own[kMostScalars + 2];
+        std::memcpy(own, values, n_scalars * sizeof(uint64_t));
+        own[n_scalars] = static_cast<uint64_t>(rounds * piece / pieces * k.step);
+        own[n_scalars + 1] = static_cast<uint64_t>(std::min(k.extent, rounds * (piece + 1) / pieces * k.step));
+        k.fn(arguments, own, scratch + worker * (SINTER_MUTANT(threads_share_scratch) ? 0 : split_scratch_));
+      },
+      threads);
 }
 
 void JitProgram::run_eager(const EagerStep& step, char* const* bases, const Scalar* scalars) const {

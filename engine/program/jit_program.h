@@ -26,7 +26,9 @@ class JitProgram final : public Program {
   struct KernelStep {
     codegen::KernelFn fn;
     uint32_t first_address, n_addresses, first_scalar;
-    int64_t elements;  // of a kernel of any size
+    int64_t elements;              // of a kernel of any size
+    int64_t ns = 0;                // of a kernel that takes a range of a dimension: about how long the whole takes,
+    int64_t extent = 0, step = 1;  // and what the range is a part of
   };
   struct ScalarSlot {
     int32_t input;
@@ -56,7 +58,9 @@ class JitProgram final : public Program {
   bool settles(const EagerStep& e, ProductStep& p) const;
   Address address_of(ValueId base, int64_t byte_offset) const;
   TensorView view_of(ValueId v) const;
-  void run_steps(char* const* bases, const Scalar* scalars, char* arena, StepCost* costs) const;
+  void run_steps(char* const* bases, const Scalar* scalars, char* arena, int threads, StepCost* costs) const;
+  void run_split(const KernelStep& k, void* const* arguments, uint64_t* values, size_t n_scalars, char* scratch,
+                 int threads) const;
   /// All of a run's costs but the times; made before its first write, as there may be no memory for it.
   RunCosts planned_costs() const;
   void run_eager(const EagerStep& step, char* const* bases, const Scalar* scalars) const;
@@ -76,6 +80,7 @@ class JitProgram final : public Program {
   std::vector<PlannedStep> planned_;      // keeps the kernels; for explanation
   std::vector<int> kernel_numbers_;       // per step, -1 for eager ones; steps may share a kernel
   BufferPlan buffers_;
+  int64_t split_scratch_ = 0;  // bytes of scratch memory each thread of a divided kernel needs
 };
 
 }  // namespace sinter
