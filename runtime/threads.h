@@ -59,6 +59,25 @@ void parallel_for(int64_t tasks, F&& f, int threads = get_num_threads()) {
   detail::run_tasks(tasks, call, p, threads);
 }
 
+/// Calls f(begin, end) or f(begin, end, worker) for ranges that make up [0, n), on several threads where work of `ns` nanoseconds
+/// is worth it. Ranges begin at multiples of `step`. Otherwise as parallel_for.
+template <class F>
+void parallel_ranges(int64_t n, int64_t step, int64_t ns, F&& f, int threads = get_num_threads()) {
+  const int64_t rounds = (n + step - 1) / step, pieces = pieces_for(ns, rounds);
+  const auto range = [&](int64_t begin, int64_t end, int worker) {
+    if constexpr (std::is_invocable_v<F&, int64_t, int64_t, int>) f(begin, end, worker);
+    else (void)worker, f(begin, end);
+  };
+  if (pieces <= 1) return range(0, n, 0);
+  parallel_for(
+      pieces,
+      [&](int64_t piece, int worker) {
+        const int64_t end = rounds * (piece + 1) / pieces * step;
+        range(rounds * piece / pieces * step, end < n ? end : n, worker);
+      },
+      threads);
+}
+
 /// Jobs that were split over threads, and those that found the pool busy, since the start (tests, benchmarks).
 struct ThreadStats {
   uint64_t split, busy;

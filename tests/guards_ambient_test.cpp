@@ -10,6 +10,7 @@
 #include "guard_rows.h"
 #include "runtime/cpu.h"
 #include "runtime/env.h"
+#include "set_threads.h"
 
 using namespace sinter;
 using namespace sinter::test;
@@ -55,6 +56,30 @@ TEST_CASE("G49 deterministic flag") {
   const auto f = GIVES(v[0].index_add(0, zeros({v[0].size(0)}, kLong), v[0]), v[0].sum(0));
   const auto set = [](bool on) { return State{ARGS(m({m.n, 3})), [on] { set_ambient(ambient::kDeterministic, on); }}; };
   check_row({.f = f, .states = {set(false), set(true)}});
+}
+
+TEST_CASE("G51 thread count: between calls, by another thread, between operators and in a nested call") {
+  const SetThreads restore(2);
+  static int inner = 0;
+  const auto make = ARGS(m({m.n, 400}), m({400}));  // enough to be divided
+  const auto set = [&](int threads, int between) { return State{make, [=] { set_num_threads(threads), inner = between; }}; };
+  const auto by_another = [&](int threads) {
+    return State{make, [=] { std::thread([=] { set_num_threads(threads); }).join(); }};
+  };
+  auto tail = compile([](const Tensor& x) {
+    if (inner != 0) set_num_threads(inner);
+    Tensor y = x;
+    for (int i = 0; i < 32; ++i) y = y.sin();
+    return y;
+  });
+  const auto f = [&](Tensors& v) {
+    const Tensor a = (v[0] + v[1]).sum(0) * 3;
+    if (inner != 0) set_num_threads(inner + 1);
+    return tensors(a, tail(v[0]) * v[1], softmax(tail(v[0]), 1));
+  };
+  const uint64_t split = thread_stats().split;
+  check_row({.f = f, .states = {set(2, 0), set(1, 0), by_another(7), set(2, 4)}, .hit = true});
+  REQUIRE(thread_stats().split > split);
 }
 
 TEST_CASE("G52 environment: read once, later changes have no effect") {

@@ -223,14 +223,13 @@ void JitProgram::run_steps(char* const* bases, const Scalar* scalars, char* aren
 
 void JitProgram::run_split(const KernelStep& k, void* const* arguments, uint64_t* values, size_t n_scalars, char* scratch,
                            int threads) const {
-  const int64_t rounds = (k.extent + k.step - 1) / k.step, pieces = pieces_for(k.ns, rounds);
-  parallel_for(
-      pieces,
-      [&](int64_t piece, int worker) {
+  parallel_ranges(
+      k.extent, k.step, k.ns,
+      [&](int64_t begin, int64_t end, int worker) {
         uint64_t own[kMostScalars + 2];
         std::memcpy(own, values, n_scalars * sizeof(uint64_t));
-        own[n_scalars] = static_cast<uint64_t>(rounds * piece / pieces * k.step);
-        own[n_scalars + 1] = static_cast<uint64_t>(std::min(k.extent, rounds * (piece + 1) / pieces * k.step));
+        own[n_scalars] = static_cast<uint64_t>(begin);
+        own[n_scalars + 1] = static_cast<uint64_t>(end);
         k.fn(arguments, own, scratch + worker * (SINTER_MUTANT(threads_share_scratch) ? 0 : split_scratch_));
       },
       threads);

@@ -9,8 +9,8 @@ namespace {
 using codegen::LoopKind;
 using codegen::LoopMode;
 
-constexpr int64_t kManyParts = 64;   // an outer dimension of this size is divided without looking further
-constexpr int64_t kLastPart = 1024;  // elements of a part of the last dimension, at least
+constexpr int64_t kManyParts = 64;                   // an outer dimension of this size is divided without looking further
+constexpr int64_t kLastPart = 1024, kColumns = 128;  // elements of a part of the last dimension, at least
 
 /// Operations of one lane of a vector, roughly.
 int64_t flops_of(const codegen::LoopNode& n) {
@@ -45,7 +45,8 @@ int64_t parts_of(const codegen::LoopSpec& spec, size_t d) {
   if (spec.mode == LoopMode::Column && d == rank - 2) return 0;
   for (const codegen::LoopOperand& o : spec.operands)
     if (o.output && o.strides[d] == 0) return 0;
-  return d == rank - 1 ? spec.sizes[d] / kLastPart : spec.sizes[d];
+  if (d < rank - 1) return spec.sizes[d];
+  return spec.sizes[d] / (spec.mode == LoopMode::Column ? kColumns : kLastPart);
 }
 
 }  // namespace

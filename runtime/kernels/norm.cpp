@@ -1,6 +1,7 @@
 #include "norm.h"
 #include <algorithm>
 #include "../cpu.h"
+#include "../threads.h"
 #include "isa/norm_kernels.h"
 #include "scratch.h"
 
@@ -21,6 +22,8 @@ const NormKernels<double>& norm_kernels<double>() {
 }
 #undef SINTER_BY_LEVEL
 
+constexpr int64_t kRowBytes = 24;  // for each element, roughly: a row is read more than once
+
 template <class T>
 void run_typed(const KernelArgs& args) {
   const size_t first = args.op == Op::layer_norm ? 0 : 1;  // which operand is x
@@ -40,9 +43,15 @@ void run_typed(const KernelArgs& args) {
   if (m * n == 0) {
     std::fill_n(out, args.out.numel(), T(0));
   } else if (args.op == Op::layer_norm) {
-    k.forward(operand(0), operand(1), operand(2), eps, out, m, n);
+    const T *x_data = operand(0), *weight = operand(1), *bias = operand(2);
+    parallel_ranges(m, 1, estimated_ns(m * n * kRowBytes, 0), [&](int64_t begin, int64_t end) {
+      k.forward(x_data + begin * n, weight, bias, eps, out + begin * n, end - begin, n);
+    });
   } else if (args.op == Op::layer_norm_backward_input) {
-    k.backward_input(operand(0), operand(1), operand(2), eps, out, m, n);
+    const T *grad = operand(0), *x_data = operand(1), *weight = operand(2);
+    parallel_ranges(m, 1, estimated_ns(m * n * kRowBytes, 0), [&](int64_t begin, int64_t end) {
+      k.backward_input(grad + begin * n, x_data + begin * n, weight, eps, out + begin * n, end - begin, n);
+    });
   } else {
     k.backward_weight(operand(0), operand(1), eps, out, m, n, room.get<T>(std::max(m, n)));
   }

@@ -4,6 +4,7 @@
 #include "../cpu.h"
 #include "../error.h"
 #include "../mutants.h"
+#include "../threads.h"
 #include "isa/pointwise_run.h"
 #include "nest.h"
 #include "scratch.h"
@@ -111,9 +112,9 @@ bool may_stream(const Plan& plan, const Nest<kOperands>& nest) {
   return true;
 }
 
-void run_direct(const Plan& plan, const Nest<kOperands>& nest, uint64_t attr) {
+void run_direct(const Plan& plan, const Nest<kOperands>& nest, uint64_t attr, bool stream) {
   PointwiseRun run = start_run(plan, nest, attr);
-  run.stream = may_stream(plan, nest);
+  run.stream = stream;
   nest.for_each_run(plan.n_in + 1, [&](const int64_t* offset) {
     run.out = address(plan, 0, offset[0]);
     for (int k = 1; k <= plan.n_in; ++k) run.in[k - 1] = address(plan, k, offset[k]);
@@ -149,9 +150,41 @@ void run_staged(const Plan& plan, const Nest<kOperands>& nest, uint64_t attr) {
   nest.for_each_run(plan.n_in + 1, [&](const int64_t* offset) { run_staged_blocks(plan, nest, offset, run, buffers); });
 }
 
+/// Indices [begin, end) of the outermost dimension.
+struct Part {
+  Plan plan;
+  Nest<kOperands> nest;
+};
+Part part_of(const Plan& plan, const Nest<kOperands>& nest, int64_t begin, int64_t end, TensorView* moved) {
+  Part part{plan, nest};
+  const int outermost = nest.rank - 1;
+  part.nest.size[outermost] = end - begin;
+  for (int k = 0; k <= plan.n_in && begin > 0; ++k) {
+    moved[k] = *plan.views[k];
+    moved[k].data = address(plan, k, begin * nest.stride[k][outermost]);
+    part.plan.views[k] = &moved[k];
+  }
+  return part;
+}
+
+/// A rough time of the whole.
+int64_t nest_ns(const Plan& plan, const Nest<kOperands>& nest) {
+  int64_t elements = 1, bytes = 0;
+  for (int d = 0; d < nest.rank; ++d) elements *= nest.size[d];
+  for (int k = 0; k <= plan.n_in; ++k)
+    if (nest.stride[k][0] != 0 || k == 0) bytes += elements * static_cast<int64_t>(plan.size[k]);
+  return estimated_ns(bytes, plan.n_in == 1 ? 16 * elements : elements);
+}
+
 void run_nest(Plan& plan, const Nest<kOperands>& nest, uint64_t attr) {
-  if (choose_staging(plan, nest)) run_staged(plan, nest, attr);
-  else run_direct(plan, nest, attr);
+  const bool staged = choose_staging(plan, nest), stream = !staged && may_stream(plan, nest);
+  const int64_t ns = nest_ns(plan, nest);
+  if (ns < kSplitNs) return staged ? run_staged(plan, nest, attr) : run_direct(plan, nest, attr, stream);
+  parallel_ranges(nest.size[nest.rank - 1], nest.rank == 1 ? kBlock : 1, ns, [&](int64_t begin, int64_t end) {
+    TensorView moved[kOperands];
+    const Part part = part_of(plan, nest, begin, end, moved);
+    staged ? run_staged(part.plan, part.nest, attr) : run_direct(part.plan, part.nest, attr, stream);
+  });
 }
 
 /// Whether operand k runs against the result's memory order (a transposed matrix, say): gathered along the result's rows

@@ -3,6 +3,7 @@
 #include <cstring>
 #include "../cpu.h"
 #include "../mutants.h"
+#include "../threads.h"
 #include "isa/reduce_kernels.h"
 #include "pointwise.h"
 #include "scratch.h"
@@ -131,6 +132,13 @@ void for_each_offset(const ReduceSpace& s, int n, Body body) {
   }
 }
 
+constexpr int64_t kAligned = 16;  // results a thread starts at multiples of
+
+template <class T>
+int64_t step_ns(int64_t elements) {
+  return estimated_ns(elements * static_cast<int64_t>(sizeof(T)), elements);
+}
+
 /// One step; `center` (squares) and `out` are dense over [outer dimensions, inner].
 template <class T>
 void reduce_step(const ReduceSpace& s, const Step& st, const T* in, ReduceKind kind, const T* center, T* out) {
@@ -139,18 +147,24 @@ void reduce_step(const ReduceSpace& s, const Step& st, const T* in, ReduceKind k
     const bool many = st.outer > 0;
     const int64_t rows = many ? s.size[st.outer - 1] : 1, stride = many ? s.stride[st.outer - 1] : 0;
     for_each_offset(s, many ? st.outer - 1 : 0, [&](int64_t offset, int64_t i) {
-      T* to = out + i * rows;
-      if (center) return k.square_rows(in + offset, rows, st.n, stride, center + i * rows, to);
-      const auto fn = kind == ReduceKind::Sum ? k.sum_rows : kind == ReduceKind::Max ? k.max_rows : k.min_rows;
-      fn(in + offset, rows, st.n, stride, to);
+      parallel_ranges(rows, kAligned, step_ns<T>(rows * st.n), [&](int64_t begin, int64_t end) {
+        const T* from = in + offset + begin * stride;
+        T* to = out + i * rows + begin;
+        if (center) return k.square_rows(from, end - begin, st.n, stride, center + i * rows + begin, to);
+        const auto fn = kind == ReduceKind::Sum ? k.sum_rows : kind == ReduceKind::Max ? k.max_rows : k.min_rows;
+        fn(from, end - begin, st.n, stride, to);
+      });
     });
     return;
   }
   for_each_offset(s, st.outer, [&](int64_t offset, int64_t i) {
-    T* to = out + i * st.inner;
-    if (center) return k.square_columns(in + offset, st.n, st.inner, st.n_stride, center + i * st.inner, to);
-    const auto fn = kind == ReduceKind::Sum ? k.sum_columns : kind == ReduceKind::Max ? k.max_columns : k.min_columns;
-    fn(in + offset, st.n, st.inner, st.n_stride, to);
+    parallel_ranges(st.inner, kAligned, step_ns<T>(st.n * st.inner), [&](int64_t begin, int64_t end) {
+      const T* from = in + offset + begin;
+      T* to = out + i * st.inner + begin;
+      if (center) return k.square_columns(from, st.n, end - begin, st.n_stride, center + i * st.inner + begin, to);
+      const auto fn = kind == ReduceKind::Sum ? k.sum_columns : kind == ReduceKind::Max ? k.max_columns : k.min_columns;
+      fn(from, st.n, end - begin, st.n_stride, to);
+    });
   });
 }
 

@@ -1,6 +1,7 @@
 #include "softmax.h"
 #include <algorithm>
 #include "../cpu.h"
+#include "../threads.h"
 #include "isa/softmax_kernels.h"
 #include "scratch.h"
 
@@ -20,6 +21,8 @@ const SoftmaxKernels<double>& softmax_kernels<double>() {
   return SINTER_BY_LEVEL(kSoftmaxDouble);
 }
 #undef SINTER_BY_LEVEL
+
+constexpr int64_t kRowBytes = 12, kFlops = 24;  // for each element, roughly
 
 int row_of_table(Op op) {
   switch (op) {
@@ -48,18 +51,25 @@ void run_typed(const KernelArgs& args) {
   const int which = row_of_table(args.op);
   const SoftmaxKernels<T>& k = softmax_kernels<T>();
   if (inner == 1) {
-    k.rows[which](a, b, out, outer, n);
+    parallel_ranges(outer, 1, estimated_ns(outer * n * kRowBytes, outer * n * kFlops), [&](int64_t begin, int64_t end) {
+      k.rows[which](a + begin * n, b ? b + begin * n : nullptr, out + begin * n, end - begin, n);
+    });
     return dense.finish();
   }
   // Strips of columns narrow enough to stay in the cache over the sweeps.
   const int64_t strip = std::min(inner, std::max<int64_t>(64, 131072 / static_cast<int64_t>(sizeof(T)) / n / 16 * 16));
-  T* temp = room.get<T>(2 * strip);
-  for (int64_t o = 0; o < outer; ++o) {
-    for (int64_t c = 0; c < inner; c += strip) {
-      const int64_t at = o * n * inner + c, width = std::min(strip, inner - c);
-      k.columns[which](a + at, b ? b + at : nullptr, out + at, n, width, inner, temp);
-    }
-  }
+  const int threads = get_num_threads();
+  T* temps = room.get<T>(2 * strip * threads);
+  const int64_t strips = (inner + strip - 1) / strip, all = outer * n * inner;
+  parallel_ranges(
+      outer * strips, 1, estimated_ns(all * kRowBytes, all * kFlops),
+      [&](int64_t begin, int64_t end, int worker) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t c = i % strips * strip, at = i / strips * n * inner + c, width = std::min(strip, inner - c);
+          k.columns[which](a + at, b ? b + at : nullptr, out + at, n, width, inner, temps + 2 * strip * worker);
+        }
+      },
+      threads);
   dense.finish();
 }
 
