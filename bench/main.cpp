@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
   bench::register_costs();
   bench::register_peaks();
   bench::register_openblas();
+  bench::register_two_threads();
 #ifdef SINTER_BENCH_LIBTORCH
   bench::register_libtorch();
 #endif

@@ -7,6 +7,7 @@ namespace bench {
 namespace {
 
 const char* const kSides[] = {"/eager", "/compiled", "/libtorch", "/openblas", "/read"};
+const std::string kOneThread = "/threads1", kTwoThreads = "/threads2";
 
 /// The row's name when `name` is one side of it, else empty.
 std::string row_of(const std::string& name) {
@@ -141,9 +142,24 @@ void TableReporter::print_products() const {
   }
 }
 
+void TableReporter::print_two_threads() const {
+  bool any = false;
+  for (const auto& [place, name] : order_) {
+    if (!name.ends_with(kOneThread)) continue;
+    if (!any) std::printf("\n%-26s %12s %12s %20s\n", "row", "1 thread us", "2 threads us", "2 threads vs 1");
+    any = true;
+    const std::string row = name.substr(0, name.size() - kOneThread.size());
+    std::printf("%-26s", row.c_str());
+    print_microseconds(find(name));
+    print_microseconds(find(row + kTwoThreads));
+    print_ratio(find(name), find(row + kTwoThreads));
+    std::printf("\n");
+  }
+}
+
 void TableReporter::print_single_figures() const {
   for (const auto& [place, name] : order_) {
-    if (!row_of(name).empty()) continue;
+    if (!row_of(name).empty() || name.ends_with(kOneThread) || name.ends_with(kTwoThreads)) continue;
     if (counter(name, "flops") > 0) std::printf("%-32s %12.2f GFLOP/s\n", name.c_str(), giga(name, "flops"));
     if (counter(name, "bytes") > 0) std::printf("%-32s %12.2f GB/s\n", name.c_str(), giga(name, "bytes"));
     if (counter(name, "flops") + counter(name, "bytes") > 0) continue;
@@ -166,6 +182,7 @@ std::vector<RooflinePoint> TableReporter::points() const {
 void TableReporter::Finalize() {
   print_ladder();
   print_products();
+  print_two_threads();
   std::printf("\n");
   print_single_figures();
   for (const std::string& error : errors_) std::printf("ERROR %s\n", error.c_str());

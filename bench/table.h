@@ -22,6 +22,8 @@ class TableReporter : public benchmark::BenchmarkReporter {
   void print_ladder() const;
   /// Rows that are one product: GFLOP/s of each side, and of the peak of the instruction set in use.
   void print_products() const;
+  /// What a second thread gives.
+  void print_two_threads() const;
   void print_single_figures() const;
   const double* find(const std::string& name) const;
   /// The counter of a benchmark; 0 without one.
