@@ -10,9 +10,9 @@
 namespace sinter::codegen {
 
 /// operands: address of each operand's first element. scalars: one 8-byte slot each, already converted to the
-/// scalar's dtype (float32 in the low 4 bytes); after them, for a spec of kAnySize, the number of elements (int64), and for one
-/// with LoopSpec::split the begin and end of the range to do (int64; multiples of Kernel::split_step, or the end of the
-/// dimension). scratch: 64-byte aligned, Kernel::scratch_bytes long.
+/// scalar's dtype (float32 in the low 4 bytes); after them the size_arguments() of the spec (int64), or for one with
+/// LoopSpec::split the begin and end of the range to do (int64; multiples of Kernel::split_step, or the end of the dimension).
+/// scratch: 64-byte aligned, Kernel::scratch_for() bytes long.
 using KernelFn = void (*)(void* const* operands, const uint64_t* scalars, void* scratch);
 
 /// Which instructions [begin, end) of the code belong to which LoopSpec node (-1: loop control, -2: prologue).
@@ -27,7 +27,11 @@ class Kernel {
   virtual ~Kernel() = default;
   KernelFn fn = nullptr;
   size_t code_bytes = 0;
-  size_t scratch_bytes = 0;
+  size_t scratch_bytes = 0;  // for each 16 elements of the last dimension when that is an argument
+  /// `last`: extent of the last dimension.
+  size_t scratch_for(int64_t last) const {
+    return spec.sizes.back() == kAnySize ? scratch_bytes * static_cast<size_t>((last + 15) / 16) : scratch_bytes;
+  }
   double element_flops = 0, row_flops = 0;  // floating-point operations: of an element of the space, of a row (or column) beside
   int64_t split_step = 1;
   std::string name;

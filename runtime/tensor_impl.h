@@ -2,6 +2,8 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <vector>
 #include "autograd_meta.h"
 #include "dtype.h"
 #include "sizes.h"
@@ -29,6 +31,13 @@ inline constexpr uint64_t kGuardMask = (0xffull << kDtypeShift) | (0xffull << kR
 
 struct TensorPool;  // engine/frame: owner of pooled tensors
 
+/// What mark_dynamic said of a dimension. No part of what the tensor is: nothing but recording looks at it.
+struct DimMark {
+  int32_t dim = 0;
+  int64_t min = 0, max = INT64_MAX;
+  friend bool operator==(const DimMark&, const DimMark&) = default;
+};
+
 /// Metadata over a Storage. Intrusively counted; the count lives in `head`.
 struct TensorImpl {
   std::atomic<uint64_t> head;
@@ -38,6 +47,7 @@ struct TensorImpl {
   TensorPool* pool = nullptr;            // set while kPooled
   int64_t numel = 0;
   SizeVec sizes, strides;
+  std::unique_ptr<std::vector<DimMark>> marks;
   // Only while it is buried (engine/frame/graves.h); in the tensor, so that dropping a handle needs no memory.
   TensorImpl* next_buried;
   uint64_t buried_at;

@@ -30,9 +30,11 @@ struct Decoded {
 
 /// General instructions of every kernel, and vector instructions by instruction set; nothing else is ever emitted.
 inline const std::set<std::string>& general_instructions() {
-  static const std::set<std::string> names = {
-      "endbr64", "push", "pop", "mov", "movzx", "lea", "add",  "sub", "and",    "or",         "xor",        "neg", "inc",
-      "imul",    "test", "cmp", "jb",  "jnz",   "jmp", "call", "ret", "sfence", "prefetcht0", "prefetcht1", "nop", "vzeroupper"};
+  static const std::set<std::string> names = {"endbr64", "push", "pop", "mov", "movzx", "lea", "add", "sub", "and", "or", "xor",
+                                              "neg", "inc", "imul", "test", "cmp", "jb", "jnz", "jmp", "call", "ret", "sfence",
+                                              "prefetcht0", "prefetcht1", "nop", "vzeroupper",
+                                              // of extents that are arguments
+                                              "jbe", "jle", "jnb", "jnl", "jnle", "jz", "setz", "shl", "shr"};
   return names;
 }
 inline const std::set<std::string>& vector_instructions(Isa isa) {
@@ -205,6 +207,9 @@ class DecodedKernel {
           break;
         case ZYDIS_REGISTER_RSI:  // the array of scalars, then an operand
           if (prologue && (at < 0 || at + size > static_cast<int64_t>(8 * n_scalars_))) return "outside the scalars";
+          break;
+        case ZYDIS_REGISTER_RCX:  // the element index
+          if (!address_only) return "memory off rcx";
           break;
         case ZYDIS_REGISTER_RAX:
         case ZYDIS_REGISTER_RDX:

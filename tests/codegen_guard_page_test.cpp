@@ -1,6 +1,7 @@
 // Kernels read and write their operands' bytes and no others: every operand flush with pages that fault, at every length and
 // alignment; every output element is written; registers, flags and stack are the caller's again afterwards.
 #include <catch2/catch.hpp>
+#include "any_size_spec.h"
 #include "codegen/code_memory.h"
 #include "codegen_random_spec.h"
 #include "guarded_operands.h"
@@ -35,12 +36,13 @@ void require_inside(const LoopSpec& spec, const std::vector<std::pair<int, int>>
     INFO(name << " " << isa_name(isa) << "\n" << to_string(spec));
     REQUIRE(kernel);
     REQUIRE(run.check(*kernel, where) == "");
-    LoopSpec any;
-    if (!make_sized_at_run_time(spec, any)) continue;
-    INFO("for any size");
-    const auto for_any_size = get_kernel(any);
-    REQUIRE(for_any_size);
-    REQUIRE(run.check(*for_any_size, where) == "");
+    for (const bool all : {true, false}) {
+      const LoopSpec any = any_sized(spec, all, seed);
+      INFO("for any size\n" << to_string(any));
+      const auto for_any_size = get_kernel(any);
+      REQUIRE(for_any_size);
+      REQUIRE(run.check(*for_any_size, where) == "");
+    }
   }
 }
 

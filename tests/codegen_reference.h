@@ -11,6 +11,7 @@
 #include <optional>
 #include <random>
 #include <vector>
+#include "any_size_spec.h"
 #include "codegen/kernel.h"
 #include "runtime/cpu.h"
 #include "runtime/kernels/reduce_order.h"
@@ -513,10 +514,11 @@ struct Check {
 
 /// Runs a spec under an ISA cap on guarded memory and compares every output byte with the interpreter's.
 /// `at_start`: operands begin right after a faulting page instead of ending before one. `shared`: output o uses input i's memory.
-inline Check check(const LoopSpec& spec, Isa cap, uint64_t seed, bool at_start = false,
-                   std::vector<std::pair<int, int>> shared = {}) {
+/// `kernel_spec`: what the kernel is made of, the spec or one with arguments in its place.
+inline Check check_as(const LoopSpec& spec, const LoopSpec& kernel_spec, Isa cap, uint64_t seed, bool at_start,
+                      const std::vector<std::pair<int, int>>& shared) {
   set_isa_cap(cap);
-  const auto kernel = get_kernel(spec);
+  const auto kernel = get_kernel(kernel_spec);
   if (!kernel) return {"no kernel"};
   std::mt19937_64 rng(seed);
   std::vector<std::unique_ptr<Guarded>> ours;
@@ -541,8 +543,11 @@ inline Check check(const LoopSpec& spec, Isa cap, uint64_t seed, bool at_start =
   }
   std::vector<uint64_t> scalars;
   for (ScalarType t : spec.scalars) scalars.push_back(random_value(rng, t).bits);
-  std::unique_ptr<void, void (*)(void*)> scratch(std::aligned_alloc(64, (kernel->scratch_bytes + 64) / 64 * 64), std::free);
-  call(*kernel, our_operands, scalars, scratch.get(), rng);
+  std::vector<uint64_t> values = scalars;
+  for (int64_t v : size_values(kernel_spec, spec.sizes, spec.operands)) values.push_back(static_cast<uint64_t>(v));
+  const size_t scratch_bytes = kernel->scratch_for(spec.sizes.back());
+  std::unique_ptr<void, void (*)(void*)> scratch(std::aligned_alloc(64, (scratch_bytes + 64) / 64 * 64), std::free);
+  call(*kernel, our_operands, values, scratch.get(), rng);
   Interpreter(spec, their_operands, scalars).run();
   for (size_t o = 0; o < spec.operands.size(); ++o) {
     if (!ours[o]->canaries_intact()) return {"operand " + std::to_string(o) + ": written outside"};
@@ -559,6 +564,18 @@ inline Check check(const LoopSpec& spec, Isa cap, uint64_t seed, bool at_start =
     }
   }
   return {};
+}
+
+/// The same, and with kernels that take some or all extents and strides as arguments.
+inline Check check(const LoopSpec& spec, Isa cap, uint64_t seed, bool at_start = false,
+                   std::vector<std::pair<int, int>> shared = {}) {
+  Check c = check_as(spec, spec, cap, seed, at_start, shared);
+  for (const bool all : {true, false}) {
+    if (!c.failure.empty()) return c;
+    c = check_as(spec, any_sized(spec, all, seed), cap, seed, at_start, shared);
+    if (!c.failure.empty()) c.failure += all ? ", all sizes as arguments" : ", some sizes as arguments";
+  }
+  return c;
 }
 
 inline std::vector<Isa> levels() {

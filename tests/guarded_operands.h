@@ -133,20 +133,20 @@ class GuardedRun {
     }
     for (size_t i = 0; i < n; ++i) operands[i] = operands[owner_[i]];
     const Placement end{Placement::End};
-    GuardedMemory& scratch = GuardedMemory::of(1000, kernel.scratch_bytes);
+    const size_t scratch_bytes = kernel.scratch_for(spec_.sizes.back());
+    GuardedMemory& scratch = GuardedMemory::of(1000, scratch_bytes);
     GuardedMemory& pointers = GuardedMemory::of(1001, n * 8);
     std::vector<uint64_t> values = scalars_;
-    if (is_sized_at_run_time(kernel.spec)) values.push_back(static_cast<uint64_t>(spec_.sizes[0]));
+    for (int64_t v : size_values(kernel.spec, spec_.sizes, spec_.operands)) values.push_back(static_cast<uint64_t>(v));
     GuardedMemory& scalars = GuardedMemory::of(1002, values.size() * 8);
     const auto bytes_of = [](const auto& v) {
       const auto* b = reinterpret_cast<const uint8_t*>(v.data());
       return std::vector<uint8_t>(b, b + v.size() * sizeof(v[0]));
     };
-    const std::string state =
-        test::watched_call(kernel, reinterpret_cast<void* const*>(pointers.place(bytes_of(operands), end, 8, 0)),
-                           reinterpret_cast<const uint64_t*>(scalars.place(bytes_of(values), end, 8, 0)),
-                           scratch.place(std::vector<uint8_t>(kernel.scratch_bytes, static_cast<uint8_t>(nan)), end, 64, 0),
-                           uint64_t{nan} << 32 | nan);
+    const std::string state = test::watched_call(
+        kernel, reinterpret_cast<void* const*>(pointers.place(bytes_of(operands), end, 8, 0)),
+        reinterpret_cast<const uint64_t*>(scalars.place(bytes_of(values), end, 8, 0)),
+        scratch.place(std::vector<uint8_t>(scratch_bytes, static_cast<uint8_t>(nan)), end, 64, 0), uint64_t{nan} << 32 | nan);
     if (!state.empty()) return state;
     if (!scratch.canaries_intact() || !pointers.canaries_intact() || !scalars.canaries_intact()) return "written beside scratch";
     for (size_t i = 0; i < n; ++i)

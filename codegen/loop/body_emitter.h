@@ -68,6 +68,8 @@ class BodyEmitter {
   void accumulate(const Inst& i);
   void save_slot(const Inst& i);
 
+  template <class F>
+  void for_valid_lanes(bool whole, F&& one);
   x86::Mem element_mem(int operand);
   x86::Gp strided_base(int operand);
   void pack_bool(int dst, int mask_reg, int32_t mask_value);

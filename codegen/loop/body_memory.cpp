@@ -26,6 +26,21 @@ x86::Mem BodyEmitter::element_mem(int operand) {
   return x86::ptr(base, kIndex, size == 1 ? 0u : size == 4 ? 2u : 3u, static_cast<int32_t>(size) * lanes() * p_.copy);
 }
 
+/// `one(lane)` for each lane that there is. The code of it must keep flags out of its business.
+template <class F>
+void BodyEmitter::for_valid_lanes(bool whole, F&& one) {
+  const bool any = p_.tail == kAnyTail && !whole;
+  const asmjit::Label done = any ? a_.newLabel() : asmjit::Label();
+  for (int l = 0; l < (whole ? lanes() : valid_lanes()); ++l) {
+    if (any && l > 0) {
+      a_.cmp(x86::dword_ptr(x86::rsp, f_.tail_count_slot), l);
+      a_.jbe(done);
+    }
+    one(l);
+  }
+  if (any) a_.bind(done);
+}
+
 x86::Vec BodyEmitter::tail_mask(int lane) {
   const int bytes = lane * lanes();
   const x86::Vec m = vec(temp_vector(), bytes);
@@ -116,14 +131,14 @@ void BodyEmitter::load_bool(const Inst& i, const x86::Mem& m) {
   if (base.id() == kTemp.id()) from = x86::rsi;
   if (from.id() != base.id()) a_.mov(x86::ptr(x86::rsp, buffer + 32), x86::rsi), a_.mov(x86::rsi, kTemp);
   a_.mov(x86::qword_ptr(x86::rsp, buffer), 0);
-  for (int l = 0; l < p_.tail; ++l) {
+  for_valid_lanes(false, [&](int l) {
     x86::Mem byte = m;
     byte.setBase(from);
     byte.addOffset(l);
     byte.setSize(1);
     a_.movzx(x86::eax, byte);
     a_.mov(x86::byte_ptr(x86::rsp, buffer + l), x86::al);
-  }
+  });
   if (from.id() != base.id()) a_.mov(x86::rsi, x86::ptr(x86::rsp, buffer + 32));
   unpack_bool(dst, i.dst, x86::ptr(x86::rsp, buffer));
 }
@@ -132,8 +147,12 @@ void BodyEmitter::load_bool(const Inst& i, const x86::Mem& m) {
 x86::Gp BodyEmitter::strided_base(int operand) {
   const LoopOperand& o = f_.spec.operands[static_cast<size_t>(operand)];
   const auto i = static_cast<size_t>(operand);
-  const int64_t step = o.strides.back() * static_cast<int64_t>(element_size(o.dtype));
-  if (step == static_cast<int32_t>(step)) {
+  const bool any = o.strides.back() == kAnyStride;
+  const int64_t step = any ? 0 : o.strides.back() * static_cast<int64_t>(element_size(o.dtype));
+  if (any) {
+    p_.copy == 0 ? a_.mov(kTemp, kIndex) : a_.lea(kTemp, x86::ptr(kIndex, lanes() * p_.copy));
+    a_.imul(kTemp, f_.byte_stride(operand, o.strides.size() - 1));
+  } else if (step == static_cast<int32_t>(step)) {
     a_.imul(kTemp, kIndex, step);
   } else {
     a_.mov(kTemp, step);
@@ -148,15 +167,19 @@ x86::Gp BodyEmitter::strided_base(int operand) {
 
 void BodyEmitter::load_strided(const Inst& i) {
   const int64_t stride = f_.spec.operands[static_cast<size_t>(i.index)].strides.back();
-  const bool wide = elt_bytes(i.elt) == 8;
-  int32_t offsets[16];
-  for (int l = 0; l < lanes(); ++l)
-    offsets[l] = static_cast<int32_t>(l < valid_lanes() || SINTER_MUTANT(tail_gather) ? l * stride : 0);
+  const bool wide = elt_bytes(i.elt) == 8, any = stride == kAnyStride;
   const int index_bytes = std::max(16, lanes() * 4);
   const x86::Vec index = vec(temp_vector(), index_bytes);
-  a_.emit(I::kIdVmovups, index, f_.pool_mem(f_.pool.table(offsets, index_bytes)));
+  if (any) {
+    a_.emit(I::kIdVmovups, index, x86::ptr(x86::rsp, f_.index_slot[static_cast<size_t>(i.index)]));
+  } else {
+    int32_t offsets[16];
+    for (int l = 0; l < lanes(); ++l)
+      offsets[l] = static_cast<int32_t>(l < valid_lanes() || SINTER_MUTANT(tail_gather) ? l * stride : 0);
+    a_.emit(I::kIdVmovups, index, f_.pool_mem(f_.pool.table(offsets, index_bytes)));
+  }
   const x86::Vec dst = vec_of(define(i.dst), i.dst);
-  const x86::Mem m = x86::ptr(strided_base(i.index), index, wide ? 3 : 2);
+  const x86::Mem m = x86::ptr(strided_base(i.index), index, any ? 0 : wide ? 3 : 2);
   a_.emit(I::kIdVxorps, dst, dst, dst);
   if (avx512()) {
     const x86::KReg k = kreg(temp_mask());
@@ -180,10 +203,11 @@ void BodyEmitter::load_bool_strided(const Inst& i) {
   a_.mov(x86::rsi, base);
   a_.mov(x86::qword_ptr(x86::rsp, buffer), 0);
   a_.mov(x86::qword_ptr(x86::rsp, buffer + 8), 0);
-  for (int l = 0; l < (SINTER_MUTANT(tail_load_bool_strided) ? lanes() : valid_lanes()); ++l) {
-    a_.movzx(x86::eax, x86::byte_ptr(x86::rsi, static_cast<int32_t>(l * stride)));
+  for_valid_lanes(SINTER_MUTANT(tail_load_bool_strided), [&](int l) {
+    if (stride == kAnyStride && l > 0) a_.add(x86::rsi, f_.byte_stride(i.index, f_.spec.sizes.size() - 1));
+    a_.movzx(x86::eax, x86::byte_ptr(x86::rsi, stride == kAnyStride ? 0 : static_cast<int32_t>(l * stride)));
     a_.mov(x86::byte_ptr(x86::rsp, buffer + l), x86::al);
-  }
+  });
   a_.mov(x86::rsi, x86::ptr(x86::rsp, buffer + 32));
   unpack_bool(dst, i.dst, x86::ptr(x86::rsp, buffer));
 }
@@ -251,11 +275,11 @@ void BodyEmitter::store_bool(const Inst& i, const x86::Mem& m) {
   } else if (avx512()) {
     a_.k(x86::k7).vmovdqu8(m, x);
   } else {
-    for (int l = 0; l < p_.tail; ++l) {
+    for_valid_lanes(false, [&](int l) {
       x86::Mem byte = m;
       byte.addOffset(l);
       a_.vpextrb(byte, x, l);
-    }
+    });
   }
 }
 
@@ -279,12 +303,15 @@ void BodyEmitter::store_by_lane(const Inst& i, int64_t stride) {
   const x86::Gp base = stride == 0 ? f_.pointer(i.index) : strided_base(i.index);
   a_.mov(x86::ptr(x86::rsp, buffer + 64), x86::rsi);
   if (base.id() != x86::rsi.id()) a_.mov(x86::rsi, base);
-  for (int l = 0; l < (stride == 0 ? 1 : SINTER_MUTANT(tail_store_strided) ? lanes() : valid_lanes()); ++l) {
-    const int32_t at = buffer + l * size, to = static_cast<int32_t>(l * stride * size);
+  const auto put = [&](int l) {
+    const int32_t at = buffer + l * size, to = stride == kAnyStride ? 0 : static_cast<int32_t>(l * stride * size);
     const x86::Gp t = size == 8 ? x86::Gp(x86::rax) : size == 4 ? x86::Gp(x86::eax) : x86::Gp(x86::al);
+    if (stride == kAnyStride && l > 0) a_.add(x86::rsi, f_.byte_stride(i.index, f_.spec.sizes.size() - 1));
     a_.mov(t, x86::ptr(x86::rsp, at));
     a_.mov(x86::ptr(x86::rsi, to), t);
-  }
+  };
+  if (stride == 0) put(0);
+  else for_valid_lanes(SINTER_MUTANT(tail_store_strided), put);
   a_.mov(x86::rsi, x86::ptr(x86::rsp, buffer + 64));
 }
 
@@ -308,7 +335,11 @@ void BodyEmitter::iota(const Inst& i) {
 
 void BodyEmitter::buffer(const Inst& i) {
   const int size = elt_bytes(i.elt);
-  const x86::Mem m = x86::ptr(kScratch, kIndex, size == 8 ? 3 : 2, i.index + size * lanes() * p_.copy);
+  x86::Mem m = x86::ptr(kScratch, kIndex, size == 8 ? 3 : 2, i.index + size * lanes() * p_.copy);
+  if (f_.any_last()) {  // the buffer's address is in the slot i.index
+    a_.mov(kTemp, x86::ptr(x86::rsp, i.index));
+    m = x86::ptr(kTemp, kIndex, size == 8 ? 3 : 2, size * lanes() * p_.copy);
+  }
   if (i.op == Vop::BufferLoad) {
     a_.emit(I::kIdVmovaps, vec_of(define(i.dst), i.dst), m);
   } else {

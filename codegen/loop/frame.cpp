@@ -13,6 +13,9 @@ KernelFrame::KernelFrame(x86::Assembler& assembler, const LoopSpec& spec_, Isa i
   pool_label = a.newLabel();
   thunk = a.newLabel();
   counter_slot.assign(spec.sizes.size(), -1);
+  extent_slot.assign(spec.sizes.size(), -1);
+  stride_slot.assign(spec.operands.size() * spec.sizes.size(), -1);
+  index_slot.assign(spec.operands.size(), -1);
   pointer_reg.assign(spec.operands.size(), -1);
   pointer_slot.assign(spec.operands.size(), -1);
   ranges.reserve(64);

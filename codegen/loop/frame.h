@@ -13,7 +13,7 @@ namespace x86 = asmjit::x86;
 
 /// Fixed general registers: rax is free between any two instructions of the IR; rcx is the element index along the last
 /// dimension; rdx the scratch memory; rdi the outer index of a reduction (end of the block, or the row of a column), or the
-/// number of elements when the size is known at run time only.
+/// extent of the last dimension when that is an argument (of columns it stays in its slot).
 inline const x86::Gp kTemp = x86::rax, kIndex = x86::rcx, kScratch = x86::rdx, kOuter = x86::rdi;
 
 /// One Reduce node's running values: `copies` vectors, each in a pinned register or in its stack slot.
@@ -34,6 +34,11 @@ struct Pin {
   int32_t offset;
   uint8_t bytes, lane;
   int8_t reg;
+};
+
+/// A row buffer of rows of any length: its address is found in the prologue. `offset`: bytes in front of it for each 16 elements.
+struct RowBuffer {
+  int32_t slot, offset;
 };
 
 /// Out-of-line call of a slow path.
@@ -68,7 +73,20 @@ class KernelFrame {
   x86::Gp pointer(int operand);
   /// pointer += bytes.
   void bump(int operand, int64_t bytes);
+  /// The operand moves one step along `dim`, or back to the start of the dimension.
+  void step(int operand, size_t dim);
+  void rewind(int operand, size_t dim);
   void add_constant(const x86::Gp& reg, int64_t value);
+
+  // What is an argument (symbolic.cpp): valid after load_size_arguments()
+  bool any_size(size_t dim) const { return spec.sizes[dim] == kAnySize; }
+  bool any_last() const { return any_size(spec.sizes.size() - 1); }
+  x86::Mem extent(size_t dim) const { return x86::qword_ptr(x86::rsp, extent_slot[dim]); }
+  x86::Mem byte_stride(int operand, size_t dim) const {
+    return x86::qword_ptr(x86::rsp, stride_slot[static_cast<size_t>(operand) * spec.sizes.size() + dim]);
+  }
+  /// Loads them from behind the scalars (rsi); rdi and rdx stay.
+  void load_size_arguments();
 
   x86::Vec vec(int reg, int bytes) {
     used_vectors |= 1u << reg;
@@ -92,9 +110,16 @@ class KernelFrame {
   std::vector<int8_t> pointer_reg;    // per operand: general register or -1
   std::vector<int32_t> pointer_slot;  // per operand: stack slot when there is no register
   std::vector<int32_t> counter_slot;  // per dimension: index of an outer loop, or -1
-  int32_t tail_slot[2] = {-1, -1};    // AVX2 and kAnySize: the tail's mask for lanes of 4 and 8 bytes
-  int32_t range_slot = -1;            // LoopSpec::split: begin, end, and where the last whole round of it ends
-  int64_t split_step = 1;             // the rounds' length
+  std::vector<int32_t> extent_slot;   // per dimension: extent that is an argument, or -1
+  std::vector<int32_t> stride_slot;   // per operand and dimension: bytes of a stride that is an argument, or -1
+  std::vector<int32_t> index_slot;    // per operand: byte offsets of the lanes, when the last stride is an argument
+  std::vector<RowBuffer> row_buffers;
+  int32_t fold_slot = -1;            // fold mask of a reduced dimension of any size
+  int32_t start_slot[2] = {-1, -1};  // its start value of sums of floats and doubles
+  int32_t tail_slot[2] = {-1, -1};   // AVX2 and a last dimension of any size: the tail's mask for lanes of 4 and 8 bytes
+  int32_t tail_count_slot = -1;      // and how many lanes it has
+  int32_t range_slot = -1;           // LoopSpec::split: begin, end, and where the last whole round of it ends
+  int64_t split_step = 1;            // the rounds' length
   std::vector<Accumulator> accumulators;
   std::vector<Pin> pins;
   uint32_t reserved_vectors = 0;  // pinned
@@ -103,6 +128,11 @@ class KernelFrame {
   std::vector<CodeRange> ranges;
 
  private:
+  void find_tail();
+  void find_lane_offsets();
+  void find_start_values();
+  void find_row_buffers();
+  void add_to_pointer(int operand, const x86::Gp& bytes, bool back);
   int32_t top_ = 0, most_ = 0;
   int32_t lane_buffer_ = 0;
 };

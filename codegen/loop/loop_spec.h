@@ -1,5 +1,6 @@
 // What the loop emitter is asked for: a fused loop nest as a DAG of expressions over one iteration space.
 #pragma once
+#include <algorithm>
 #include <string>
 #include <vector>
 #include "../../runtime/dtype.h"
@@ -43,9 +44,15 @@ struct LoopStore {
   friend bool operator==(const LoopStore&, const LoopStore&) = default;
 };
 
-/// As the only size of a Pointwise spec over floating operands, each contiguous or one element: the kernel takes any number of
-/// elements, which it finds in the slot after the scalars.
+/// As a size: the kernel takes any extent of that dimension. As a stride: any, also of the last dimension (kAnyStride stands for
+/// no broadcast: 0 and, along the last dimension, 1 are worth being told). Both are read from the slots after the scalars, in the
+/// order of size_arguments().
 inline constexpr int64_t kAnySize = -1;
+inline constexpr int64_t kAnyStride = INT64_MIN;
+
+/// Largest stride along the last dimension, in elements: keeps byte offsets of all copies in 32 bits. A kernel that takes it as
+/// an argument relies on it.
+inline constexpr int64_t kMaxLaneStride = 1 << 20;
 
 struct LoopSpec {
   LoopMode mode = LoopMode::Pointwise;
@@ -59,8 +66,24 @@ struct LoopSpec {
   friend bool operator==(const LoopSpec&, const LoopSpec&) = default;
 };
 
-inline bool is_sized_at_run_time(const LoopSpec& spec) { return spec.sizes.size() == 1 && spec.sizes[0] == kAnySize; }
-/// The spec as one of kAnySize; false when it cannot be.
+/// One number (int64) that a kernel reads after its scalars. Extent: of `dim`. Fold: of the reduced dimension `dim`, the mask of
+/// its index whose zero says that sums are folded (fold_mask). Stride: of `operand` along `dim`, in bytes.
+struct SizeArgument {
+  enum Kind : uint8_t { Extent, Fold, Stride } kind;
+  int32_t dim, operand;
+};
+std::vector<SizeArgument> size_arguments(const LoopSpec& spec);
+/// Of a reduced dimension of `extent` elements, in rows or columns: runtime/kernels/reduce_order.h.
+int64_t fold_mask(LoopMode mode, int64_t extent);
+/// What a kernel of `spec`, which differs from the concrete `sizes` and `operands` in kAnySize and kAnyStride alone, is to be
+/// given.
+std::vector<int64_t> size_values(const LoopSpec& spec, IntArrayRef sizes, const std::vector<LoopOperand>& operands);
+
+inline bool has_any(IntArrayRef values, int64_t any) { return std::find(values.begin(), values.end(), any) != values.end(); }
+/// Some of the extents or strides are arguments.
+bool is_sized_at_run_time(const LoopSpec& spec);
+/// The spec as one of kAnySize in its only dimension: Pointwise over floating operands, each contiguous or one element. False
+/// when it is another.
 bool make_sized_at_run_time(const LoopSpec& spec, LoopSpec& any);
 /// Readable listing for logs and dumps.
 std::string to_string(const LoopSpec& spec);

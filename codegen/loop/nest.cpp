@@ -45,11 +45,21 @@ void NestEmitter::emit() {
 /// Nothing to write at all. An empty reduced dimension still writes start values.
 bool NestEmitter::empty() const {
   const LoopSpec& s = f_.spec;
-  if (is_sized_at_run_time(s)) return s.stores.empty();
   const size_t axis = s.mode == LoopMode::Pointwise ? s.sizes.size() : s.sizes.size() - (s.mode == LoopMode::Column ? 2 : 1);
   for (size_t d = 0; d < s.sizes.size(); ++d)
     if (d != axis && s.sizes[d] == 0) return true;
   return s.stores.empty();
+}
+
+/// The same of extents that are arguments. The loop along the last dimension sees to its own.
+void NestEmitter::leave_when_empty() {
+  const LoopSpec& s = f_.spec;
+  const size_t axis = s.sizes.size() - (s.mode == LoopMode::Column ? 2 : 1);
+  for (size_t d = 0; d < s.sizes.size(); ++d) {
+    if (d == axis || !f_.any_size(d)) continue;
+    a_.cmp(f_.extent(d), 0);
+    if (!SINTER_MUTANT(any_empty_dimension_is_run)) a_.je(exit_);
+  }
 }
 
 void NestEmitter::choose_pointer_registers() {
@@ -77,56 +87,19 @@ void NestEmitter::prologue() {
   a_.sub(x86::rsp, 0x12345678);  // patched when the frame's size is known
   patch_frame_ = a_.offset() - 4;
   load_scalars();
-  const bool any_size = is_sized_at_run_time(f_.spec);
-  const int32_t count = any_size ? f_.alloc(8) : -1;
-  if (any_size) {
-    a_.mov(x86::rdx, x86::ptr(x86::rsi, 8 * static_cast<int32_t>(f_.spec.scalars.size())));
-    a_.mov(x86::ptr(x86::rsp, count), x86::rdx);
-    find_tail();
-  }
+  f_.load_size_arguments();
   load_range();
   load_pointers();
   if (f_.spec.split >= 0 && f_.spec.split < outer_dims()) move_along_range(/*back=*/false);
-  if (any_size) {
-    a_.mov(kOuter, x86::ptr(x86::rsp, count));
+  leave_when_empty();
+  if (f_.any_last()) {
+    if (f_.spec.mode != LoopMode::Column) a_.mov(kOuter, f_.extent(f_.spec.sizes.size() - 1));
     return;
   }
   const int64_t tail = f_.spec.sizes.back() % f_.lanes;
   if (f_.avx512() && tail) {
     a_.mov(x86::eax, (1 << (SINTER_MUTANT(tail_mask_too_short) ? tail - 1 : tail)) - 1);
     a_.kmovd(x86::k7, x86::eax);
-  }
-}
-
-/// The mask of the elements after the last whole vector, from the number of elements in rdx (there is no scratch memory).
-void NestEmitter::find_tail() {
-  const int w = f_.lanes;
-  a_.mov(x86::ecx, x86::edx);
-  a_.and_(x86::ecx, w - 1);
-  if (f_.avx512()) {
-    a_.mov(x86::eax, 1);
-    a_.shl(x86::eax, x86::cl);
-    a_.sub(x86::eax, SINTER_MUTANT(any_tail_too_long_avx512) ? 0 : 1);
-    a_.kmovd(x86::k7, x86::eax);
-    return;
-  }
-  for (const int lane : {4, 8}) {
-    const bool used = std::any_of(f_.spec.operands.begin(), f_.spec.operands.end(),
-                                  [&](const LoopOperand& o) { return static_cast<int>(element_size(o.dtype)) == lane; });
-    if (!used) continue;
-    // A window into lanes of ones, then zeros.
-    const int bytes = lane * w;
-    uint8_t ones[64] = {};
-    std::memset(ones, 0xff, static_cast<size_t>(bytes));
-    f_.tail_slot[lane == 8] = f_.alloc(32);
-    const int32_t table = f_.pool.table(ones, 2 * bytes);
-    a_.mov(x86::eax, SINTER_MUTANT(any_tail_too_long_avx2) ? w - 1 : w);
-    a_.sub(x86::eax, x86::ecx);
-    a_.shl(x86::eax, lane == 8 ? 3 : 2);
-    a_.lea(x86::rdx, f_.pool_mem(table));
-    const x86::Vec mask = f_.vec(0, bytes);
-    a_.emit(I::kIdVmovups, mask, x86::ptr(x86::rdx, x86::rax));
-    a_.emit(I::kIdVmovups, x86::ptr(x86::rsp, f_.tail_slot[lane == 8]), mask);
   }
 }
 
@@ -219,11 +192,12 @@ void NestEmitter::dispatch_streaming() {
   outer(0);
 }
 
-void NestEmitter::bump_all(size_t dim, int64_t steps) {
-  for (size_t i = 0; i < f_.spec.operands.size(); ++i) {
-    const LoopOperand& o = f_.spec.operands[i];
-    f_.bump(static_cast<int>(i), o.strides[dim] * static_cast<int64_t>(element_size(o.dtype)) * steps);
-  }
+void NestEmitter::step_all(size_t dim) {
+  for (size_t i = 0; i < f_.spec.operands.size(); ++i) f_.step(static_cast<int>(i), dim);
+}
+
+void NestEmitter::rewind_all(size_t dim) {
+  for (size_t i = 0; i < f_.spec.operands.size(); ++i) f_.rewind(static_cast<int>(i), dim);
 }
 
 void NestEmitter::outer(size_t dim) {
@@ -244,16 +218,19 @@ void NestEmitter::outer(size_t dim) {
   outer(dim + 1);
   f_.note(-1);
   if (s.sizes[dim] == 1) return;
-  bump_all(dim, 1);
+  step_all(dim);
   a_.add(counter, 1);
-  if (s.sizes[dim] == static_cast<int32_t>(s.sizes[dim]) && !range) {
+  if (f_.any_size(dim)) {
+    a_.mov(kTemp, f_.extent(dim));
+    a_.cmp(counter, kTemp);
+  } else if (s.sizes[dim] == static_cast<int32_t>(s.sizes[dim]) && !range) {
     a_.cmp(counter, s.sizes[dim]);
   } else {
     range ? a_.mov(kTemp, f_.range_end()) : a_.mov(kTemp, s.sizes[dim]);
     a_.cmp(counter, kTemp);
   }
   a_.jb(top);
-  if (dim > 0 && !SINTER_MUTANT(outer_loop_not_rewound)) range ? move_along_range(/*back=*/true) : bump_all(dim, -s.sizes[dim]);
+  if (dim > 0 && !SINTER_MUTANT(outer_loop_not_rewound)) range ? move_along_range(/*back=*/true) : rewind_all(dim);
 }
 
 }  // namespace sinter::codegen

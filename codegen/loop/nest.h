@@ -16,7 +16,7 @@ class NestEmitter {
   void epilogue();
   void load_pointers();
   void load_scalars();
-  void find_tail();
+  void leave_when_empty();
   void choose_pointer_registers();
   void dispatch_streaming();
 
@@ -29,9 +29,18 @@ class NestEmitter {
 
   bool streams() const;
   void outer(size_t dim);
-  void bump_all(size_t dim, int64_t steps);
+  void step_all(size_t dim);
+  void rewind_all(size_t dim);
   bool empty() const;
   int outer_dims() const { return static_cast<int>(f_.spec.sizes.size()) - (f_.spec.mode == LoopMode::Column ? 2 : 1); }
+
+  // any_size_sweeps.cpp
+  template <class Body, class After>
+  void rounds_of(int64_t elements, const asmjit::Operand& extent, bool align, Body&& body, After&& after);
+  void any_size_sweep(int k);
+  void any_size_reduce_sweep(int k);
+  void any_size_columns();
+  void any_size_column_rows(int k, const std::vector<BodyParams>& copies);
 
   // sweeps.cpp
   void row();
@@ -39,7 +48,6 @@ class NestEmitter {
   template <class Body>
   void rounds_of_row(int64_t step, int64_t rounds, bool more, bool align, Body&& body);
   void pointwise_sweep(int k);
-  void any_size_sweep(int k);
   void copy_of(const Ir& ir, const BodyParams& p, int sweep);
   void choose_prefetch();
   bool fetches(int sweep, int line) const;

@@ -6,8 +6,7 @@ namespace sinter::codegen {
 
 namespace {
 
-constexpr size_t kMaxNodes = 2048;           // bounds recursion and code size; fusion stays far below
-constexpr int64_t kMaxLaneStride = 1 << 20;  // keeps byte offsets of all copies in 32 bits
+constexpr size_t kMaxNodes = 2048;  // bounds recursion and code size; fusion stays far below
 
 bool is_cheap(Op op) {
   switch (op) {
@@ -71,7 +70,8 @@ const char* LoopPlan::refuse(const LoopSpec& spec) {
   if (rank == 0 || (spec.mode == LoopMode::Column && rank < 2)) return "rank";
   for (const LoopOperand& o : spec.operands) {
     if (o.strides.size() != rank || o.dtype == ScalarType::Undefined) return "operand";
-    if (o.strides.back() > kMaxLaneStride || o.strides.back() < -kMaxLaneStride) return "stride";
+    if (o.strides.back() != kAnyStride && (o.strides.back() > kMaxLaneStride || o.strides.back() < -kMaxLaneStride))
+      return "stride";
   }
   for (size_t i = 0; i < spec.nodes.size(); ++i)
     if (const char* why = refuse_node(spec, spec.nodes[i], static_cast<int>(i))) return why;
@@ -301,7 +301,12 @@ LoopPlan::V LoopPlan::lower(Piece p, int n) {
     v = uniform_slot(p, n);
   } else if (varies(n) && stage(n) < p.stage && keeps_buffer(n)) {
     const auto i = static_cast<size_t>(n);
-    if (buffer_[i] < 0) {
+    if (buffer_[i] < 0 && f_.any_last()) {  // scratch_ counts the bytes for each 16 elements
+      f_.row_buffers.push_back({f_.alloc(8), static_cast<int32_t>(scratch_)});
+      buffer_[i] = f_.row_buffers.back().slot;
+      scratch_ += 16 * element_size(x.dtype);
+      buffers_used = true;
+    } else if (buffer_[i] < 0) {
       const size_t row = static_cast<size_t>(f_.spec.sizes.back() + 15) / 16 * 16;
       buffer_[i] = static_cast<int32_t>(scratch_);
       scratch_ += (row * element_size(x.dtype) + 63) / 64 * 64;

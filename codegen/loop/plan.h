@@ -23,6 +23,7 @@ class LoopPlan {
   static int lanes_for(const LoopSpec& spec, Isa isa, bool narrow = false);
 
   int sweep_count() const { return static_cast<int>(sweeps.size()); }
+  /// In all, or for each 16 elements of a last dimension of any size.
   size_t scratch_bytes() const { return scratch_; }
   /// Floating-point operations an element of the space takes, and a row (or column) takes beside its elements.
   double element_flops() const;

@@ -14,9 +14,8 @@ namespace {
 constexpr int kShortBody = 16, kMediumBody = 40;  // instructions up to which a loop is unrolled four and two times
 constexpr int kLongBody = 24;  // instructions from which a pointwise body keeps the fetchers from running ahead
 constexpr int64_t kFetchLine = 2048, kFetchTotal = 1 << 20, kFetchFarthest = 1 << 30, kFetchAhead = 3072, kFetchRows = 8;
-constexpr int64_t kManyVisits = 64;  // what is assumed of a loop whose length is not known
-constexpr int kFreeRegisters = 9;    // what ends of rows, maxima and minima need beside pinned ones
-constexpr int kFreeForSums = 6;      // columns of sums only
+constexpr int kFreeRegisters = 9;  // what ends of rows, maxima and minima need beside pinned ones
+constexpr int kFreeForSums = 6;    // columns of sums only
 
 uint64_t start_bits(ReduceKind kind, Elt e) {
   const bool max = kind == ReduceKind::Max;
@@ -111,8 +110,9 @@ void NestEmitter::choose_prefetch() {
   for (size_t i = 0; i < s.operands.size(); ++i) {
     const LoopOperand& o = s.operands[i];
     if (o.output || o.strides.back() != 1 || o.dtype == ScalarType::Bool) continue;
-    if (is_sized_at_run_time(s)) {
-      prefetched_.push_back({static_cast<int>(i), kFetchAhead});
+    const bool any_rows = rank > 1 && (f_.any_size(rank - 2) || o.strides[rank - 2] == kAnyStride);
+    if (f_.any_last() || (any_rows && o.strides[rank - 2] == kAnyStride)) {
+      if (s.mode == LoopMode::Pointwise) prefetched_.push_back({static_cast<int>(i), kFetchAhead});
       continue;
     }
     const auto size = static_cast<int64_t>(element_size(o.dtype));
@@ -120,7 +120,7 @@ void NestEmitter::choose_prefetch() {
     int64_t ahead = kFetchAhead, total = line;
     if (s.mode == LoopMode::Row) ahead = step;
     if (s.mode == LoopMode::Column) ahead = kFetchRows * step;
-    if (rank > 1 && step != 0) total *= s.sizes[rank - 2];
+    if (rank > 1 && step != 0) total *= any_rows ? kFetchTotal : s.sizes[rank - 2];
     if (line >= kFetchLine && total >= kFetchTotal && ahead > 0 && ahead < kFetchFarthest)
       prefetched_.push_back({static_cast<int>(i), static_cast<int32_t>(ahead)});
   }
@@ -153,41 +153,6 @@ void NestEmitter::row() {
   }
 }
 
-/// rdi: the number of elements. Rounds of u vectors, single vectors, what is left.
-void NestEmitter::any_size_sweep(int k) {
-  const Ir& ir = plan_.sweeps[static_cast<size_t>(k)];
-  const int w = f_.lanes, u = unroll_of(ir);
-  const asmjit::Label done = a_.newLabel();
-  f_.note(-1);
-  pin(k, 0, kManyVisits);
-  a_.xor_(x86::ecx, x86::ecx);
-  const auto rounds_of = [&](int copies) {
-    const asmjit::Label top = a_.newLabel(), end = a_.newLabel();
-    const auto next = [&] {
-      a_.lea(kTemp, x86::ptr(kIndex, copies * w));
-      a_.cmp(kTemp, kOuter);
-    };
-    next();
-    a_.ja(end);
-    if (copies > 1) a_.align(asmjit::AlignMode::kCode, 32);
-    a_.bind(top);
-    for (int c = 0; c < copies; ++c) copies > 1 ? copy_of(ir, {c, 0, false}, k) : body_.emit(ir, {0, 0, false});
-    f_.note(-1);
-    a_.add(kIndex, copies * w);
-    next();
-    a_.jbe(top);
-    a_.bind(end);
-  };
-  if (u > 1) rounds_of(u);
-  rounds_of(1);
-  a_.cmp(kIndex, kOuter);
-  a_.jae(done);
-  body_.emit(ir, {0, kAnyTail, false});
-  f_.note(-1);
-  a_.bind(done);
-  unpin();
-}
-
 /// The index goes from 0 in `rounds` rounds of `step` elements, or over those of the range; `more` follows them.
 template <class Body>
 void NestEmitter::rounds_of_row(int64_t step, int64_t rounds, bool more, bool align, Body&& body) {
@@ -212,7 +177,7 @@ void NestEmitter::rounds_of_row(int64_t step, int64_t rounds, bool more, bool al
 }
 
 void NestEmitter::pointwise_sweep(int k) {
-  if (is_sized_at_run_time(f_.spec)) return any_size_sweep(k);
+  if (f_.any_last()) return any_size_sweep(k);
   const Ir& ir = plan_.sweeps[static_cast<size_t>(k)];
   const int64_t n = f_.spec.sizes.back(), w = f_.lanes;
   const int64_t u = std::max<int64_t>(1, std::min<int64_t>(unroll_of(ir), n / w));
@@ -239,10 +204,16 @@ void NestEmitter::start_accumulators(int k, int copies) {
     for (int c = 0; c < copies; ++c) {
       const int r = acc.reg[c] >= 0 ? acc.reg[c] : free_vector(0);
       const x86::Vec v = f_.vec(r, bytes);
-      if (bits == 0) a_.emit(I::kIdVxorps, v, v, v);
+      const bool any_start = acc.kind == ReduceKind::Sum && acc.elt != Elt::I64 && f_.fold_slot >= 0;
+      if (any_start) a_.emit(I::kIdVmovaps, v, x86::ptr(x86::rsp, f_.start_slot[lane == 8]));
+      else if (bits == 0) a_.emit(I::kIdVxorps, v, v, v);
       else f_.load_home(r, bytes, lane, Home::Const, f_.pool.scalar(bits, lane));
       if (acc.reg[c] < 0) a_.emit(I::kIdVmovaps, x86::ptr(x86::rsp, acc.slot + 64 * c), v);
       if (acc.total < 0) continue;
+      if (any_start) {
+        a_.emit(I::kIdVmovaps, x86::ptr(x86::rsp, acc.total + 64 * c), v);
+        continue;
+      }
       const x86::Vec zero = f_.vec(free_vector(1), bytes);
       a_.emit(I::kIdVxorps, zero, zero, zero);
       a_.emit(I::kIdVmovaps, x86::ptr(x86::rsp, acc.total + 64 * c), zero);
@@ -272,6 +243,7 @@ void NestEmitter::fold(int k, int copies) {
 
 /// The sweep in groups of 16 elements, in the order of reduce_order.h.
 void NestEmitter::reduce_sweep(int k) {
+  if (f_.any_last()) return any_size_reduce_sweep(k);
   const Ir& ir = plan_.sweeps[static_cast<size_t>(k)];
   const int w = f_.lanes, copies = 16 / w;
   const int64_t n = f_.spec.sizes.back(), groups = n / 16, visits = (n + 15) / 16,
@@ -354,6 +326,7 @@ void NestEmitter::finish_row(int k, bool two_levels) {
 }
 
 void NestEmitter::columns() {
+  if (f_.any_last()) return any_size_columns();
   const int64_t n = f_.spec.sizes.back(), w = f_.lanes;
   int64_t longest = 1;
   for (const Ir& ir : plan_.sweeps) longest = std::max<int64_t>(longest, ir.live_insts);
@@ -385,6 +358,7 @@ void NestEmitter::column_block(const std::vector<BodyParams>& copies) {
 void NestEmitter::column_sweep(int k, const std::vector<BodyParams>& copies) {
   const Ir& ir = plan_.sweeps[static_cast<size_t>(k)];
   const size_t dim = f_.spec.sizes.size() - 2;
+  if (f_.any_size(dim)) return any_size_column_rows(k, copies);
   const int64_t rows = f_.spec.sizes[dim],
                 block = reduce_block_steps_of(rows) * (SINTER_MUTANT(column_sums_folded_later) ? 2 : 1);
   const int n_copies = static_cast<int>(copies.size());
@@ -398,7 +372,7 @@ void NestEmitter::column_sweep(int k, const std::vector<BodyParams>& copies) {
     a_.bind(top);
     for (const BodyParams& p : copies) copy_of(ir, p, k);
     f_.note(-1);
-    bump_all(dim, 1);
+    step_all(dim);
     a_.inc(kOuter);
     if (two_levels) {
       a_.test(x86::edi, static_cast<int32_t>(block - 1));
@@ -410,7 +384,7 @@ void NestEmitter::column_sweep(int k, const std::vector<BodyParams>& copies) {
       compare_index(kOuter, rows);
       a_.jb(top);
     }
-    bump_all(dim, -rows);
+    rewind_all(dim);
   }
   finish_column(k, n_copies, two_levels);
   unpin();

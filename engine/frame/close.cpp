@@ -175,7 +175,7 @@ const ProgramEntry* Context::find_program(RegionRunner& runner, Leaf& leaf, Brea
   if (entry != nullptr) {
     count(counters.replays);
   } else if (reason != Break::recompile_limit) {  // at the limit the prefix is interpreted, nothing new is kept
-    entry = obtain_program(*this, leaf, runner.live(), runner.saves(), runner.sizes_key(), made, compiled_now);
+    entry = runner.take(obtain_program(*this, leaf, runner.wanted(), made, compiled_now));
     made = false;
     if (entry != nullptr && !compiled_now) count(counters.replays);  // another thread compiled it meanwhile
   }

@@ -1,6 +1,7 @@
 // sinter::compile: wraps eager code so that its operators run as fused native code.
 #pragma once
 #include <functional>
+#include <optional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -91,6 +92,13 @@ template <class F>
 Compiled<std::decay_t<F>> compile(F&& f, CompileOptions options = {}, Loc loc = Loc::current()) {
   return {std::forward<F>(f), std::move(options), loc};
 }
+
+/// Says that a dimension of a tensor will vary: compiled calls it is an input of are compiled for any size of it (between `min`
+/// and `max`, inclusive) from the first time on, as torch._dynamo.mark_dynamic. A size outside of these bounds is a guard that
+/// does not hold: it is compiled apart. Only says how to compile: it changes no result, and views and copies are not marked.
+/// Without effect on tensors that are not row-major, on results of an open compiled call, and under `dynamic = false`.
+/// @throws IndexError when there is no such dimension (negative ones count from the end), ValueError unless 0 <= min <= max.
+void mark_dynamic(const Tensor& tensor, int64_t dim, std::optional<int64_t> min = {}, std::optional<int64_t> max = {});
 
 /// Ends the open region here: everything pending comes into being. Nothing outside a frame.
 void graph_break(Loc loc = Loc::current());

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 #include "../../runtime/loc.h"
@@ -18,6 +19,9 @@ struct CompileOptions {
   bool fullgraph = false;                   // a break throws GraphBreakError
   std::vector<std::string> arg_names = {};  // names of the tensor arguments in messages
   bool recompute = true;  // false: all that autograd saves for a later backward is kept, nothing is computed again there
+  /// true: sizes above 1 of row-major inputs are symbols from the first compile on. false: never, each size is compiled (up to
+  /// the recompile limit). Unset: sizes that turn out to vary become symbols.
+  std::optional<bool> dynamic = {};
 };
 
 /// How compiled calls behave, as torch.compiler.set_stance.
@@ -35,6 +39,7 @@ struct CompileStats {
   int64_t interpreted = 0;       // closes run by the interpreter
   int64_t eager_fallbacks = 0;   // times a limit or stance sent the rest of a region to eager
   int64_t backwards_taped = 0;   // backward passes inside regions that were replayed without walking the graph
+  int64_t layouts = 0;           // sizes for which a program of any size was laid out, without compiling
   int64_t verified = 0;          // programs compared with eager kernels (SINTER_VERIFY)
   int64_t verify_failures = 0;   // of these, found to differ
 };

@@ -3,6 +3,7 @@
 #include "../../runtime/allocator.h"
 #include "../../runtime/mutants.h"
 #include "../autograd/node.h"
+#include "probe_region.h"
 #include "region_builder.h"
 #include "registry.h"
 #include "report.h"
@@ -18,6 +19,17 @@ Region Context::region_of(const Leaf& leaf, const RootBits& live) const {
   return build_region(leaf, slots, scalars, free_ints_, live, region_name(*owner_, leaf));
 }
 
+std::unique_ptr<SymbolicRegion> Context::symbolic_region_of(const Leaf& leaf, const RootBits& live, bool ones) const {
+  const std::vector<SymbolDim> symbols = symbols_of(leaf, slots, ones);
+  return symbols.empty() ? nullptr : symbolic_region_of(leaf, live, symbols);
+}
+
+std::unique_ptr<SymbolicRegion> Context::symbolic_region_of(const Leaf& leaf, const RootBits& live,
+                                                            const std::vector<SymbolDim>& symbols) const {
+  return make_symbolic_region(leaf, symbols, slots, scalars, free_ints_,
+                              build_region(leaf, slots, scalars, free_ints_, live, region_name(*owner_, leaf)));
+}
+
 void Context::reserve_pooled() {
   pooled_table_.resize(static_cast<size_t>(tries_->event_count()) + 64, nullptr);
   pooled = pooled_table_.data();
@@ -26,8 +38,8 @@ void Context::reserve_pooled() {
 
 CompileStats Context::Counters::read() const {
   const auto of = [](const std::atomic<int64_t>& c) { return c.load(std::memory_order_relaxed); };
-  return {of(regions_compiled), of(recompiles),      of(replays),  of(interpreted),
-          of(eager_fallbacks),  of(backwards_taped), of(verified), of(verify_failures)};
+  return {of(regions_compiled), of(recompiles), of(replays),  of(interpreted),    of(eager_fallbacks),
+          of(backwards_taped),  of(layouts),    of(verified), of(verify_failures)};
 }
 
 namespace {

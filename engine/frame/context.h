@@ -180,7 +180,7 @@ class Context final : public FrameBase {
   /// Counters are added up by CompiledState::stats(): a counter shared by threads would be a line they fight for.
   struct Counters {
     std::atomic<int64_t> regions_compiled{0}, recompiles{0}, replays{0}, interpreted{0}, eager_fallbacks{0}, backwards_taped{0},
-        verified{0}, verify_failures{0};
+        layouts{0}, verified{0}, verify_failures{0};
     CompileStats read() const;
   } counters;
   static void count(std::atomic<int64_t>& c) { c.store(c.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
@@ -196,6 +196,11 @@ class Context final : public FrameBase {
   SavePlan plan_saves(const Leaf& leaf, const RootBits& live, const SavedResults& saves) const;
   /// The region of a leaf with the geometry of this call.
   Region region_of(const Leaf& leaf, const RootBits& live) const;
+  /// The same with its free dimensions as symbols: those that are equal in this call (`ones`: see make_symbolic_region), or given
+  /// ones. Null: it has no such form.
+  std::unique_ptr<SymbolicRegion> symbolic_region_of(const Leaf& leaf, const RootBits& live, bool ones) const;
+  std::unique_ptr<SymbolicRegion> symbolic_region_of(const Leaf& leaf, const RootBits& live,
+                                                     const std::vector<SymbolDim>& symbols) const;
   const std::shared_ptr<Tries>& tries() const { return tries_; }
   static constinit thread_local std::vector<CloseRecord>* listener;  // explain() on this thread
   std::vector<CloseRecord>* current_listener() const { return current_frame == this ? listener : listener_at_open_; }
@@ -249,6 +254,8 @@ class Context final : public FrameBase {
   void generalise(Event* e, const OpCall& c);
   void generalise_guards(EventInfo& info, const EventInfo& old);
   void generalise_ints(EventInfo& info, const EventInfo& old);
+  void free_asked_dims(EventInfo& info, const OpCall& c, bool first);
+  void guess_ints(EventInfo& info);
   bool begin_recording(const OpCall& c, uint64_t key);
   const Event* shadow_of(const Event& draft) const;
   bool refused(Entry& entry, const OpCall& c);

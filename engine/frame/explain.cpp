@@ -32,6 +32,7 @@ void describe_leaf(const Leaf& leaf, RegionExplanation& r) {
   if (entry == nullptr) return;
   if (const std::shared_ptr<const Program> program = entry->program.share()) {
     for (const ProgramStep& s : program->steps()) r.kernels.push_back(s.name);
+    r.symbols = program->symbols();
     r.assembly = program->assembly();
   }
 }
@@ -89,6 +90,7 @@ std::string Explanation::str() const try {
                          r.compiled_now && !r.interpreted ? ", by this call" : "");
     list(out, "Ops", r.ops);
     list(out, "Guards", r.guards);
+    list(out, "Symbols", r.symbols);
     list(out, "Kernels", r.kernels);
     if (!r.costs.empty()) {
       std::vector<std::string> lines;

@@ -18,6 +18,7 @@ struct RegionExplanation {
   std::vector<StepCost> costs;         // what each step that ran moved and computed, and its time in this call
   int64_t arena_bytes = 0;             // planned for temporaries and scratch memory
   int64_t output_bytes = 0;            // of results that outlive the region
+  std::vector<std::string> symbols;    // "s0 = dimension 0 of input 0": of a program for many sizes
   // Bytes of results that only autograd holds, for a backward pass outside of the region: kept, and computed again there.
   int64_t saved_bytes = 0, recomputed_bytes = 0;
   std::string break_name, break_text, hint;

@@ -85,8 +85,8 @@ void CompiledState::reset() {
 
 std::shared_ptr<CompiledState> CompiledState::backward() {
   if (backward_is_made_.load(std::memory_order_acquire)) return backward_;
-  auto made =
-      std::make_shared<CompiledState>(CompileOptions{.name = options.name + "_backward", .recompute = options.recompute}, loc);
+  auto made = std::make_shared<CompiledState>(
+      CompileOptions{.name = options.name + "_backward", .recompute = options.recompute, .dynamic = options.dynamic}, loc);
   CompiledStates::get().add(made);
   {
     std::lock_guard lock(mutex_);
@@ -135,6 +135,7 @@ void add(CompileStats& to, const CompileStats& s) {
   to.interpreted += s.interpreted;
   to.eager_fallbacks += s.eager_fallbacks;
   to.backwards_taped += s.backwards_taped;
+  to.layouts += s.layouts;
   to.verified += s.verified;
   to.verify_failures += s.verify_failures;
 }

@@ -6,6 +6,11 @@
 namespace sinter {
 namespace {
 
+/// "2 <= s0 <= 128"
+std::string range_text(const DimMark& r, const std::string& name) {
+  return (r.min > 0 ? std::to_string(r.min) + " <= " : "") + name + (r.max < INT64_MAX ? " <= " + std::to_string(r.max) : "");
+}
+
 std::string guard_difference(const InputGuard& g, TensorImpl* t, const std::string& name) {
   const uint64_t now = Context::guard_head(t);
   const auto dtype_of = [](uint64_t h) { return dtype_name(static_cast<ScalarType>((h >> head::kDtypeShift) & 0xff)); };
@@ -20,6 +25,9 @@ std::string guard_difference(const InputGuard& g, TensorImpl* t, const std::stri
   for (size_t d = 0; d < g.sizes.size(); ++d)
     if (g.sizes[d] != t->sizes[d] && !(g.free_dims >> d & 1))
       return fmt::format("{} size[{}] was {}, now {}", name, d, g.sizes[d], t->sizes[d]);
+  for (const DimMark& r : g.ranges)
+    if (const int64_t size = t->sizes[static_cast<size_t>(r.dim)]; size < r.min || size > r.max)
+      return fmt::format("{} size[{}] is {}, outside of what mark_dynamic said: {}", name, r.dim, size, range_text(r, "it"));
   if (g.strides != t->strides && g.free_dims == 0)
     return fmt::format("{} strides were {}, now {}", name, to_string(g.strides), to_string(t->strides));
   return fmt::format("{} is the same tensor as another operand, or no longer is", name);
@@ -90,12 +98,23 @@ std::string explain_miss(const OpCall& c, uint64_t key, const Event* first, cons
   return event_difference(*best, c, key, context);
 }
 
-std::string describe_guard(const InputGuard& g, const std::string& name) {
-  std::string shape = "[";
-  for (size_t d = 0; d < g.sizes.size(); ++d)
-    shape += (d ? ", " : "") + (g.free_dims >> d & 1 ? std::string("*") : std::to_string(g.sizes[d]));
-  return fmt::format("{}: {}{}]{}{}", name, dtype_short_name(static_cast<ScalarType>((g.head >> head::kDtypeShift) & 0xff)),
-                     shape, is_contiguous(g.sizes, g.strides) ? "" : " strides " + to_string(g.strides),
+std::string describe_guard(const InputGuard& g, const std::string& name, std::vector<int64_t>& symbols) {
+  std::string shape = "[", ranges;
+  for (size_t d = 0; d < g.sizes.size(); ++d) {
+    shape += d ? ", " : "";
+    if (!(g.free_dims >> d & 1)) {
+      shape += std::to_string(g.sizes[d]);
+      continue;
+    }
+    const auto at = std::find(symbols.begin(), symbols.end(), g.sizes[d]);
+    const std::string symbol = fmt::format("s{}", at - symbols.begin());
+    if (at == symbols.end()) symbols.push_back(g.sizes[d]);
+    shape += symbol;
+    for (const DimMark& r : g.ranges)
+      if (static_cast<size_t>(r.dim) == d) ranges += ", " + range_text(r, symbol);
+  }
+  return fmt::format("{}: {}{}]{}{}{}", name, dtype_short_name(static_cast<ScalarType>((g.head >> head::kDtypeShift) & 0xff)),
+                     shape, ranges, is_contiguous(g.sizes, g.strides) ? "" : " strides " + to_string(g.strides),
                      g.head & head::kRequiresGrad ? " requires_grad" : "");
 }
 

@@ -12,7 +12,8 @@ std::string explain_miss(const OpCall& c, uint64_t key, const Event* first, cons
 std::string explain_end(const Leaf& leaf);
 /// "input 0 'x'": which argument of the compiled call, or which operand of which operator.
 std::string name_input(TensorImpl* t, int32_t input_number, const Context& context);
-/// What a guard asks for: "input 0 'x': f32[10, 5] contiguous, requires_grad".
-std::string describe_guard(const InputGuard& g, const std::string& name);
+/// What a guard asks for: "input 0 'x': f32[s0, 5], 2 <= s0 <= 128 requires_grad". `symbols`: the sizes that s0, s1, ... had in
+/// the recording; those seen first are added.
+std::string describe_guard(const InputGuard& g, const std::string& name, std::vector<int64_t>& symbols);
 
 }  // namespace sinter

@@ -225,13 +225,57 @@ const Event* Context::shadow_of(const Event& draft) const {
   return found;
 }
 
+/// Whether the guard's size is within bounds.
+static bool is_in(const DimMark& r, const InputGuard& g) {
+  const int64_t size = g.sizes[static_cast<size_t>(r.dim)];
+  return size >= r.min && size <= r.max;
+}
+
+/// Dimensions that mark_dynamic or the option asks for. `first`: there is no branch to compare with.
+void Context::free_asked_dims(EventInfo& info, const OpCall& c, bool first) {
+  for (InputGuard& g : info.guards) {
+    const TensorImpl* t = c.in[g.operand];
+    if (!is_contiguous(g.sizes, g.strides) || g.sizes.size() > 64) continue;
+    const uint64_t before = g.free_dims;
+    for (size_t d = 0; d < g.sizes.size() && owner_->options.dynamic == true; ++d)
+      if (g.sizes[d] > 1) g.free_dims |= uint64_t{1} << d;
+    if (t->marks && owner_->options.dynamic != false)
+      for (const DimMark& m : *t->marks) {
+        if (static_cast<size_t>(m.dim) >= g.sizes.size() || !is_in(m, g)) continue;
+        g.free_dims |= uint64_t{1} << m.dim;
+        if ((m.min > 0 || m.max < INT64_MAX) && std::find(g.ranges.begin(), g.ranges.end(), m) == g.ranges.end())
+          g.ranges.push_back(m);
+      }
+    for (size_t d = 0; d < g.sizes.size() && first; ++d)
+      if ((g.free_dims & ~before) >> d & 1) varying_.push_back({g.slot, static_cast<int32_t>(d), g.sizes[d], g.sizes[d]});
+  }
+}
+
+/// Integers that are the size of a free dimension now are taken to be it always. Guessing is safe: replays compare them.
+void Context::guess_ints(EventInfo& info) {
+  for (size_t i = 0; i < info.ints.size() && i < 64 && !varying_.empty(); ++i) {
+    const auto is_it = [&](const VaryingDim& d) { return d.now == info.ints[i] && d.now > 1; };
+    const auto d = std::find_if(varying_.begin(), varying_.end(), is_it);
+    if (d == varying_.end()) continue;
+    info.free_ints |= uint64_t{1} << i;
+    info.expressions.resize(info.ints.size());
+    info.expressions[i] = {SizeExpr::Kind::Plus, d->slot, d->dim, 0, 0, 0};
+  }
+}
+
 void Context::generalise_guards(EventInfo& info, const EventInfo& old_info) {
   for (size_t k = 0; k < info.guards.size(); ++k) {
     InputGuard& g = info.guards[k];
     const InputGuard& old = old_info.guards[k];
     if (!is_contiguous(g.sizes, g.strides) || !is_contiguous(old.sizes, old.strides)) continue;
     g.free_dims = old.free_dims;
+    for (const DimMark& r : old.ranges) {
+      if (is_in(r, g)) g.ranges.push_back(r);
+      else g.free_dims &= ~(uint64_t{1} << r.dim);  // its bounds hold for the others
+    }
     for (size_t d = 0; d < g.sizes.size(); ++d) {
+      const auto bounded = [&](const DimMark& r) { return static_cast<size_t>(r.dim) == d && !is_in(r, g); };
+      if (std::any_of(old.ranges.begin(), old.ranges.end(), bounded)) continue;
       if (g.sizes[d] != old.sizes[d] && !SINTER_MUTANT(sizes_never_generalised)) g.free_dims |= uint64_t{1} << d;
       if (g.free_dims >> d & 1) varying_.push_back({g.slot, static_cast<int32_t>(d), old.sizes[d], g.sizes[d]});
     }
@@ -256,11 +300,12 @@ void Context::generalise(Event* e, const OpCall& c) {
   EventInfo& info = *e->info;
   const Event* shadow = shadow_of(*e);
   shadow_parent_ = shadow;
-  if (shadow != nullptr) {
-    for (const InputGuard& g : info.guards) slots[g.slot] = c.in[g.operand];  // expressions may speak of them
-    generalise_guards(info, *shadow->info);
-    generalise_ints(info, *shadow->info);
-  }
+  for (const InputGuard& g : info.guards) slots[g.slot] = c.in[g.operand];  // expressions may speak of them
+  const bool compare = shadow != nullptr && owner_->options.dynamic != false;
+  if (compare) generalise_guards(info, *shadow->info);
+  free_asked_dims(info, c, !compare);
+  if (compare) generalise_ints(info, *shadow->info);
+  else guess_ints(info);
   info.dynamic = info.free_ints != 0;
   dynamic_slots_.resize(static_cast<size_t>(n_slots_), 0);
   for (const InputGuard& g : info.guards)

@@ -108,75 +108,160 @@ double us_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// Compiles again what was evicted.
-const ProgramEntry* restore(Context& context, Leaf& leaf, ProgramEntry& entry, bool& compiled_now) {
-  const auto start = std::chrono::steady_clock::now();
-  const std::shared_ptr<const Program> program = compile_region(context.region_of(leaf, entry.live));
-  if (!program) return nullptr;  // interpreted this time
-  entry.program.set(program);
+void count_compile(Context& context, Leaf& leaf, std::chrono::steady_clock::time_point start, bool& compiled_now) {
   leaf.compile_us.store(leaf.compile_us.load() + us_since(start));
   context.count(context.counters.regions_compiled);
   compiled_now = true;
-  return &entry;
 }
 
-}  // namespace
-
-const ProgramEntry* obtain_program(Context& context, Leaf& leaf, const RootBits& live, const SavedResults* saves,
-                                   std::vector<int64_t> sizes_key, bool fresh_leaf, bool& compiled_now) {
-  Entry& entry = *leaf.end->info->entry;
-  if (fresh_leaf) report_recompile(context, leaf, context.tries()->count_variant(entry));
-  const int seen = leaf.seen.fetch_add(1) + 1;
-  std::lock_guard lock(leaf.compiling);
-  // The union of what was wanted before at these sizes, so that one program serves all.
-  RootBits wanted = live;
-  int others = 0;
-  bool known = false;  // these sizes have a program
-  ProgramEntry* evicted = nullptr;
-  for (ProgramEntry* e = leaf.programs.load(std::memory_order_acquire); e != nullptr; e = e->next, ++others) {
-    if (e->sizes_key != sizes_key || e->isa != isa()) continue;
-    known = true;
-    const bool covers = covers_live(*e, live, saves != nullptr ? &saves->only : nullptr);
-    if (covers && e->usable()) return e;  // another thread compiled it while we waited
-    if (covers && evicted == nullptr) evicted = e;
-    for (size_t i = 0; i < live.size(); ++i) wanted[i] |= e->kept.empty() ? e->live[i] : e->live[i] & ~e->kept[i];
+/// Compiles again what was evicted.
+bool restore(Context& context, Leaf& leaf, ProgramEntry& entry, bool& compiled_now) {
+  const auto start = std::chrono::steady_clock::now();
+  std::shared_ptr<const Program> program;
+  if (entry.layouts) {
+    if (const auto region = context.symbolic_region_of(leaf, entry.live, entry.symbols)) program = compile_region(*region);
+    if (program && program->shape != entry.shape) return false;  // its layouts are of another program
+  } else {
+    program = compile_region(context.region_of(leaf, entry.live));
   }
-  constexpr int kMostProgramsPerLeaf = 256;
-  if (others >= kMostProgramsPerLeaf) return nullptr;
-  const bool resized = leaf.dynamic && others > 0 && !known;
-  if (!(resized ? seen_before(leaf, sizes_key) : time_to_compile(leaf, entry, seen))) return nullptr;
-  if (evicted != nullptr) return restore(context, leaf, *evicted, compiled_now);
+  if (!program) return false;  // interpreted this time
+  entry.program.set(program);
+  count_compile(context, leaf, start, compiled_now);
+  return true;
+}
+
+ProgramEntry* publish(Leaf& leaf, std::unique_ptr<ProgramEntry> made) {
+  for (size_t i = 0; i < leaf.roots.size(); ++i)
+    if (has_root(made->live, i)) made->live_roots.push_back(static_cast<int32_t>(i));
+  made->next = leaf.programs.load(std::memory_order_relaxed);
+  leaf.owned.push_back(std::move(made));
+  ProgramEntry* result = leaf.owned.back().get();
+  leaf.programs.store(result, std::memory_order_release);
+  return result;
+}
+
+/// The layout of an entry for the sizes of this call. Empty: it is no program for them.
+Obtained lay_out(Context& context, Leaf& leaf, ProgramEntry& entry, const std::vector<int64_t>& key, bool& compiled_now) {
+  if (const Layout* known = entry.layouts->find(key)) return {&entry, known, nullptr};
+  const std::shared_ptr<const Program> program = entry.program.share();
+  if (!program) return {};
+  Obtained found{&entry, nullptr, program->lay_out(context.region_of(leaf, entry.live))};
+  if (!found.own_layout) return {};
+  found.layout = found.own_layout.get();
+  if (const Layout* kept = entry.layouts->add(key, found.own_layout)) found.layout = kept;
+  if (!compiled_now) context.count(context.counters.layouts);
+  return found;
+}
+
+/// A program of this leaf for many sizes, these among them.
+Obtained find_symbolic(Context& context, Leaf& leaf, const WantedProgram& wanted, bool& compiled_now) {
+  for (ProgramEntry* e = leaf.programs.load(std::memory_order_acquire); e != nullptr; e = e->next) {
+    if (!e->layouts || e->isa != isa() || !covers_live(*e, wanted.live, nullptr)) continue;
+    if (e->interpreted.load(std::memory_order_relaxed)) return {e, nullptr, nullptr};
+    if (!e->usable() && !restore(context, leaf, *e, compiled_now)) continue;
+    if (Obtained found = lay_out(context, leaf, *e, wanted.symbols_key, compiled_now); found.entry != nullptr) return found;
+  }
+  return {};
+}
+
+/// A new program of this leaf for many sizes. Empty: there is none for these.
+Obtained compile_symbolic(Context& context, Leaf& leaf, const WantedProgram& wanted, bool& compiled_now) {
+  constexpr int kMostSymbolicPrograms = 32;
+  if (leaf.free_dims.empty() || leaf.symbolic_programs >= kMostSymbolicPrograms) return {};
+  auto made = std::make_unique<ProgramEntry>();
+  made->isa = isa();
+  made->live = wanted.live;
+  for (ProgramEntry* e = leaf.programs.load(std::memory_order_acquire); e != nullptr; e = e->next)
+    for (size_t i = 0; i < made->live.size() && e->layouts && e->isa == isa(); ++i) made->live[i] |= e->live[i];
+  for (const bool ones : {true, false}) {  // sizes of 1 as symbols, or as what is broadcast
+    const auto start = std::chrono::steady_clock::now();
+    const auto region = context.symbolic_region_of(leaf, made->live, ones);
+    bool for_now = false;
+    const std::shared_ptr<const Program> program = region != nullptr ? compile_region(*region, &for_now) : nullptr;
+    if (for_now) return {};
+    const Region now = context.region_of(leaf, made->live);
+    std::unique_ptr<const Layout> layout = program != nullptr ? program->lay_out(now) : nullptr;
+    ++leaf.symbolic_programs;
+    if (layout == nullptr) continue;
+    made->symbols = region->dims;
+    made->shape = program->shape;
+    made->layouts = std::make_unique<LayoutTable>();
+    const Layout* first = made->layouts->add(wanted.symbols_key, layout);
+    made->program.set(program);
+    count_compile(context, leaf, start, compiled_now);
+    ProgramEntry* entry = publish(leaf, std::move(made));
+    report_compiled(context, leaf, now, program.get());
+    return {entry, first, nullptr};
+  }
+  return {};
+}
+
+/// A program for the sizes of this call alone.
+ProgramEntry* compile_exact(Context& context, Leaf& leaf, const WantedProgram& w, RootBits wanted, bool& compiled_now) {
   const auto start = std::chrono::steady_clock::now();
   auto made = std::make_unique<ProgramEntry>();
   made->isa = isa();
-  made->sizes_key = std::move(sizes_key);
-  if (saves != nullptr) {
-    SavePlan plan = context.plan_saves(leaf, wanted, *saves);
+  made->sizes_key = w.sizes_key;
+  if (w.saves != nullptr) {
+    SavePlan plan = context.plan_saves(leaf, wanted, *w.saves);
     made->deferred = std::move(plan.deferred);
     made->kept = std::move(plan.kept);
     made->recipe = std::move(plan.recipe);
     for (size_t i = 0; i < made->deferred.size(); ++i) wanted[i] = (wanted[i] & ~made->deferred[i]) | made->kept[i];
   }
   made->live = std::move(wanted);
-  for (size_t i = 0; i < leaf.roots.size(); ++i)
-    if (has_root(made->live, i)) made->live_roots.push_back(static_cast<int32_t>(i));
   const Region region = context.region_of(leaf, made->live);
   bool for_now = false;
   const std::shared_ptr<const Program> program = compile_region(region, &for_now);
   if (for_now && codegen::jit_available()) return nullptr;  // interpreted this time
   made->interpreted = program == nullptr;
   if (program) made->program.set(program);
-  leaf.compile_us.store(leaf.compile_us.load() + us_since(start));
-  context.count(context.counters.regions_compiled);
-  if (entry.variants.load() > 1 && others == 0) context.count(context.counters.recompiles);
-  compiled_now = true;
+  count_compile(context, leaf, start, compiled_now);
   if (made->recipe) leaf.defers.store(true, std::memory_order_relaxed);
-  made->next = leaf.programs.load(std::memory_order_relaxed);
-  leaf.owned.push_back(std::move(made));
-  ProgramEntry* result = leaf.owned.back().get();
-  leaf.programs.store(result, std::memory_order_release);
+  ProgramEntry* entry = publish(leaf, std::move(made));
   report_compiled(context, leaf, region, program.get());
-  return result;
+  return entry;
+}
+
+}  // namespace
+
+Obtained obtain_program(Context& context, Leaf& leaf, const WantedProgram& wanted, bool fresh_leaf, bool& compiled_now) {
+  Entry& entry = *leaf.end->info->entry;
+  if (fresh_leaf) report_recompile(context, leaf, context.tries()->count_variant(entry));
+  const int seen = leaf.seen.fetch_add(1) + 1;
+  std::lock_guard lock(leaf.compiling);
+  if (Obtained found = find_symbolic(context, leaf, wanted, compiled_now); found.entry != nullptr) return found;
+  // The union of what was wanted before at these sizes, so that one program serves all.
+  RootBits live = wanted.live;
+  int others = 0;
+  bool known = false;  // these sizes have a program
+  ProgramEntry* evicted = nullptr;
+  for (ProgramEntry* e = leaf.programs.load(std::memory_order_acquire); e != nullptr; e = e->next, ++others) {
+    if (e->layouts || e->sizes_key != wanted.sizes_key || e->isa != isa()) continue;
+    known = true;
+    const bool covers = covers_live(*e, wanted.live, wanted.saves != nullptr ? &wanted.saves->only : nullptr);
+    if (covers && e->usable()) return {e, nullptr, nullptr};  // another thread compiled it while we waited
+    if (covers && evicted == nullptr) evicted = e;
+    for (size_t i = 0; i < live.size(); ++i) live[i] |= e->kept.empty() ? e->live[i] : e->live[i] & ~e->kept[i];
+  }
+  constexpr int kMostProgramsPerLeaf = 256;
+  if (others >= kMostProgramsPerLeaf) return {};
+  if (!time_to_compile(leaf, entry, seen)) return {};
+  const auto count_recompile = [&] {
+    if (entry.variants.load() > 1 && others == 0) context.count(context.counters.recompiles);
+  };
+  if (leaf.dynamic && !known && !SINTER_MUTANT(sizes_never_symbols)) {
+    Obtained found = compile_symbolic(context, leaf, wanted, compiled_now);
+    if (found.entry != nullptr) return count_recompile(), std::move(found);
+    if (others > 0 && !seen_before(leaf, wanted.sizes_key)) return {};
+  }
+  if (evicted != nullptr) {
+    if (!restore(context, leaf, *evicted, compiled_now)) return {};
+    return {evicted, nullptr, nullptr};
+  }
+  ProgramEntry* exact = compile_exact(context, leaf, wanted, std::move(live), compiled_now);
+  if (exact != nullptr) count_recompile();
+  return {exact, nullptr, nullptr};
 }
 
 }  // namespace sinter

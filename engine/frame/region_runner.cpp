@@ -65,8 +65,17 @@ void RegionRunner::attach_deferred(const ProgramEntry& entry, std::unique_ptr<De
   Deferred::release(std::move(deferred));
 }
 
-std::vector<int64_t> RegionRunner::sizes_key() const {
-  std::vector<int64_t> key;
+const std::vector<int64_t>& RegionRunner::symbols_key() {
+  if (symbols_key_) return *symbols_key_;
+  std::vector<int64_t>& key = symbols_key_.emplace();
+  for (const auto& [slot, dim] : leaf_.free_dims) key.push_back(c_.slots[slot]->sizes[static_cast<size_t>(dim)]);
+  if (leaf_.free_ints) key.insert(key.end(), c_.free_ints_.begin(), c_.free_ints_.end());
+  return key;
+}
+
+const std::vector<int64_t>& RegionRunner::sizes_key() {
+  if (sizes_key_) return *sizes_key_;
+  std::vector<int64_t>& key = sizes_key_.emplace();
   if (!leaf_.dynamic) return key;
   for (int32_t s : leaf_.inputs)
     for (int64_t d : c_.slots[s]->sizes) key.push_back(d);
@@ -130,7 +139,7 @@ void RegionRunner::run(const ProgramEntry& entry, const Program& program, RunCos
   std::unique_ptr<Deferred> deferred;
   if (entry.recipe != nullptr) [[unlikely]]
     deferred = prepare_deferred(entry);
-  const Program::Launch launch{inputs, c_.scalars, outputs, costs};
+  const Program::Launch launch{inputs, c_.scalars, outputs, costs, layout_};
   if (c_.sums_ == nullptr) [[likely]]
     program.run(launch);
   else run_verified({c_, leaf_, entry, program, c_.slots, c_.scalars, c_.free_ints_, live_, launch});

@@ -6,6 +6,7 @@
 #include "../../runtime/mutants.h"
 #include "context.h"
 #include "deferred.h"
+#include "region_builder.h"
 #include "save_plan.h"
 
 namespace sinter {
@@ -36,12 +37,20 @@ class RegionRunner {
   bool is_dead() const { return held_.empty() && (!leaf_.writes || SINTER_MUTANT(dead_region_with_writes_skipped)); }
   bool is_live(int32_t root) const { return has_root(live_, root); }
 
+  /// The program for what is live, and these sizes.
   const ProgramEntry* covering() {
     const bool defers = leaf_.defers.load(std::memory_order_relaxed);
     for (const ProgramEntry* e = leaf_.programs.load(std::memory_order_acquire); e != nullptr; e = e->next)
       if (covers(*e, defers) && e->usable()) return e;
     return nullptr;
   }
+  /// The same after a search that may have made it.
+  const ProgramEntry* take(Obtained found) {
+    layout_ = found.layout;
+    own_layout_ = std::move(found.own_layout);
+    return found.entry;
+  }
+  WantedProgram wanted() { return {live_, saves(), sizes_key(), symbols_key()}; }
   /// Which live results only autograd holds.
   const SavedResults& saved_results();
   /// The same; null where nothing may be deferred: verification compares every result.
@@ -61,7 +70,6 @@ class RegionRunner {
   /// Of the live results, those that have their bytes.
   RootBits materialised() const;
   void count_saved_bytes(CloseRecord& record);
-  std::vector<int64_t> sizes_key() const;
   void check_inputs_unwritten() const;
 
  private:
@@ -69,12 +77,22 @@ class RegionRunner {
     if (!covers_live(e, live_, nullptr)) {
       if (!defers || e.recipe == nullptr || saves() == nullptr || !covers_live(e, live_, &saves()->only)) return false;
     }
-    return e.isa == isa() && (!leaf_.dynamic || SINTER_MUTANT(program_of_other_sizes) || e.sizes_key == sizes_key());
+    if (e.isa != isa()) return false;
+    if (!leaf_.dynamic || SINTER_MUTANT(program_of_other_sizes)) return true;
+    if (!e.layouts) return e.sizes_key == sizes_key();
+    layout_ = e.layouts->find(symbols_key());
+    return layout_ != nullptr || e.interpreted.load(std::memory_order_relaxed);
   }
+  const std::vector<int64_t>& sizes_key();
+  const std::vector<int64_t>& symbols_key();
   void run_interpreter();
   std::unique_ptr<Deferred> prepare_deferred(const ProgramEntry& entry);
   void attach_deferred(const ProgramEntry& entry, std::unique_ptr<Deferred> deferred);
   std::optional<SavedResults> saves_;
+  std::optional<std::vector<int64_t>> sizes_key_;    // of a generalised region: all geometry and integers
+  std::optional<std::vector<int64_t>> symbols_key_;  // what they follow from
+  const Layout* layout_ = nullptr;                   // of a program for many sizes
+  std::unique_ptr<const Layout> own_layout_;
   std::vector<Storage*> kept_;  // results nobody holds but what is deferred
   Context& c_;
   Leaf& leaf_;

@@ -289,6 +289,10 @@ bool Context::guard_holds(const InputGuard& g, TensorImpl* t, const OpCall& c, i
     for (size_t d = 0; d < g.sizes.size(); ++d)
       if (t->sizes[d] != g.sizes[d] && !(g.free_dims >> d & 1)) return false;
     if (!t->is_contiguous() && !SINTER_MUTANT(free_dims_of_any_layout)) return false;
+    for (const DimMark& r : g.ranges)
+      if (const int64_t size = t->sizes[static_cast<size_t>(r.dim)];
+          (size < r.min || size > r.max) && !SINTER_MUTANT(range_of_a_mark_ignored))
+        return false;
   }
   // A tensor that already is an input of this region has its slot; here the event wants a new one.
   if (t->has(head::kBound) && bound_.find(t->storage) != nullptr && is_bound(t)) return false;

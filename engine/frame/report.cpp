@@ -31,10 +31,11 @@ void report_recompile(Context& context, const Leaf& leaf, int variant) {
 
 std::vector<std::string> describe_guards(const Context& context, const Leaf& leaf) {
   std::vector<std::string> guards;
+  std::vector<int64_t> symbols;
   for (const Event* e : leaf.path)
     for (const InputGuard& g : e->info->guards) {
       const std::string name = name_input(context.slots[g.slot], static_cast<int32_t>(guards.size()), context);
-      guards.push_back(fmt::format("{}, first used at {}", describe_guard(g, name), place(e->info->loc)));
+      guards.push_back(fmt::format("{}, first used at {}", describe_guard(g, name, symbols), place(e->info->loc)));
     }
   return guards;
 }

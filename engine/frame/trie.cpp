@@ -80,7 +80,13 @@ void describe_path(Leaf& leaf, const Event* root) {
   size_t next_input = 0;
   for (Event* e : leaf.path) {
     const EventInfo& info = *e->info;
-    for (const InputGuard& g : info.guards) leaf.inputs[next_input++] = g.slot;
+    for (const InputGuard& g : info.guards) {
+      leaf.inputs[next_input++] = g.slot;
+      for (int32_t d = 0; d < static_cast<int32_t>(g.sizes.size()); ++d)
+        if (g.free_dims >> d & 1) leaf.free_dims.emplace_back(g.slot, d);
+    }
+    for (size_t i = 0; i < info.expressions.size(); ++i)
+      leaf.free_ints |= (info.free_ints >> i & 1) && info.expressions[i].kind == SizeExpr::Kind::None;
     leaf.writes |= info.inplace && !SINTER_MUTANT(region_writes_forgotten);
     leaf.dynamic |= info.dynamic;
     if (info.inplace) {

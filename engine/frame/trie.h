@@ -9,7 +9,9 @@
 #include "../../runtime/cpu.h"
 #include "../../runtime/ops/op_call.h"
 #include "../program/program.h"
+#include "../program/symbols.h"
 #include "breaks.h"
+#include "layout_table.h"
 #include "root_bits.h"
 #include "size_expr.h"
 
@@ -23,7 +25,8 @@ struct InputGuard {
   int32_t operand = 0, slot = 0;
   uint64_t head = 0;  // head::kGuardMask | kPooled of the tensor
   SizeVec sizes, strides;
-  uint64_t free_dims = 0;  // generalised: any size there (strides row-major then)
+  uint64_t free_dims = 0;       // generalised: any size there (strides row-major then)
+  std::vector<DimMark> ranges;  // of these, the ones with bounds
   friend bool operator==(const InputGuard&, const InputGuard&) = default;
 };
 
@@ -118,10 +121,14 @@ struct AliasRelation {
 
 struct Recipe;
 
-/// A program for one live set and instruction set (and, in a generalised region, one assignment of sizes).
+/// A program for one live set and instruction set (and, in a generalised region, one assignment of sizes, or those that have a
+/// layout).
 struct ProgramEntry {
   Isa isa = Isa::None;                           // the level it was compiled under: set_isa_cap may lower it later
-  std::vector<int64_t> sizes_key;                // empty unless the region is generalised
+  std::vector<int64_t> sizes_key;                // empty unless the region is generalised, and the program of exact sizes
+  std::unique_ptr<LayoutTable> layouts;          // set: the program is for many sizes
+  std::vector<SymbolDim> symbols;                // which these are
+  uint64_t shape = 0;                            // Program::shape of what the layouts belong to
   RootBits live;                                 // bits over Leaf::roots: what the program leaves
   RootBits deferred;                             // likewise: saved for backward, to be computed again there; or empty
   RootBits kept;                                 // likewise: left by the program only for that
@@ -143,9 +150,11 @@ struct Leaf {
   int32_t number = 0;  // region number within the Compiled, for names and logs
   Event* end = nullptr;
   std::vector<Event*> path;
-  std::vector<PooledSlot> pooled;  // results made in the region
-  std::vector<int32_t> roots;      // slots that own storage and are not inputs
-  std::vector<int32_t> inputs;     // input number -> slot
+  std::vector<PooledSlot> pooled;                      // results made in the region
+  std::vector<int32_t> roots;                          // slots that own storage and are not inputs
+  std::vector<int32_t> inputs;                         // input number -> slot
+  std::vector<std::pair<int32_t, int32_t>> free_dims;  // slots of inputs and their dimensions of any size
+  bool free_ints = false;                              // an integer has no expression
   bool writes = false, dynamic = false;
   std::vector<int32_t> written;              // inputs that the region writes
   std::vector<AliasRelation> aliases;        // as they were when the leaf was made; compared only when the region writes
@@ -153,6 +162,7 @@ struct Leaf {
   Leaf* next_variant = nullptr;              // same end, other aliases
   std::atomic<ProgramEntry*> programs{nullptr};
   std::atomic<int> seen{0};
+  int symbolic_programs = 0;                    // tried; guarded by `compiling`
   std::vector<std::vector<int64_t>> seen_once;  // sizes of a generalised region without a program; guarded by `compiling`
   std::atomic<Event*> successor{nullptr};       // first event of the region that came next, the last time
   std::mutex compiling;                         // single flight

@@ -1,5 +1,6 @@
 // The graph of a region: SSA over tensors, same vocabulary as eager, owned by value, printable, editable.
 #pragma once
+#include <map>
 #include <string>
 #include <vector>
 #include "../../runtime/loc.h"
@@ -53,6 +54,7 @@ class Graph {
   std::vector<GraphOutput> outputs;
   std::vector<ScalarType> scalars;
   std::string name;
+  std::map<int64_t, std::string> size_names;  // what numbers stand for, in a graph of symbols
 
   ValueId add(GraphNode node) {
     nodes.push_back(std::move(node));
@@ -68,6 +70,8 @@ class Graph {
   std::string str() const;
   /// That line for one node.
   std::string str(ValueId v) const;
+  /// "[s0, 512]"
+  std::string text_of(IntArrayRef sizes) const;
   /// Throws Error naming the node when an invariant is broken (order, operand ranges, ranks, views inside their base).
   void verify() const;
 };

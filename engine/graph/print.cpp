@@ -6,10 +6,15 @@ namespace sinter {
 
 namespace {
 
-std::string type_text(const TensorMeta& meta) {
-  std::string s = fmt::format("{}{}", dtype_short_name(meta.dtype), to_string(meta.sizes));
-  if (!is_contiguous(meta.sizes, meta.strides)) s += fmt::format(" strides {}", to_string(meta.strides));
-  if (meta.offset != 0) s += fmt::format(" offset {}", meta.offset);
+std::string number_text(const Graph& graph, int64_t n) {
+  const auto name = graph.size_names.find(n);
+  return name == graph.size_names.end() ? std::to_string(n) : name->second;
+}
+
+std::string type_text(const Graph& graph, const TensorMeta& meta) {
+  std::string s = dtype_short_name(meta.dtype) + graph.text_of(meta.sizes);
+  if (!is_contiguous(meta.sizes, meta.strides)) s += " strides " + graph.text_of(meta.strides);
+  if (meta.offset != 0) s += " offset " + number_text(graph, meta.offset);
   return s;
 }
 
@@ -27,16 +32,22 @@ std::string loc_text(Loc loc) {
 
 }  // namespace
 
+std::string Graph::text_of(IntArrayRef sizes) const {
+  std::string text = "[";
+  for (size_t d = 0; d < sizes.size(); ++d) text += (d ? ", " : "") + number_text(*this, sizes[d]);
+  return text + "]";
+}
+
 std::string Graph::str(ValueId v) const {
   const GraphNode& n = nodes[v];
-  if (n.is_input()) return fmt::format("%{} = input {} : {}", v, n.input, type_text(n.meta));
+  if (n.is_input()) return fmt::format("%{} = input {} : {}", v, n.input, type_text(*this, n.meta));
   std::string args;
   for (ValueId operand : n.in)
     args += fmt::format("{}{}", args.empty() ? "" : ", ", operand < 0 ? "none" : fmt::format("%{}", operand));
   for (const auto& s : n.scalars) args += fmt::format("{}{}", args.empty() ? "" : ", ", scalar_text(s));
-  if (!n.ints.empty()) args += fmt::format("{}{}", args.empty() ? "" : ", ", to_string(n.ints));
+  if (!n.ints.empty()) args += fmt::format("{}{}", args.empty() ? "" : ", ", text_of(n.ints));
   if (n.attr != 0) args += fmt::format("; {:#x}", n.attr);
-  return fmt::format("%{} = {}({}) : {}{}", v, op_info(n.op).name, args, type_text(n.meta), loc_text(n.loc));
+  return fmt::format("%{} = {}({}) : {}{}", v, op_info(n.op).name, args, type_text(*this, n.meta), loc_text(n.loc));
 }
 
 std::string Graph::str() const {

@@ -24,7 +24,7 @@ class Planner {
     for (const auto& out : graph_.outputs) {
       if (out.input >= 0) continue;
       plan_.places[out.value] = {BufferPlace::Kind::Output, static_cast<int32_t>(plan_.output_bytes.size()), 0};
-      plan_.output_bytes.push_back(buffer_bytes(graph_[out.value].meta));
+      plan_.output_bytes.push_back(0);
     }
     find_uses();
     for (const auto& out : graph_.outputs)
@@ -33,6 +33,7 @@ class Planner {
     for (const auto& out : graph_.outputs)
       if (out.input >= 0) place_ahead(out);
     place_temporaries();
+    size_buffers(graph_, steps_, plan_);
     return std::move(plan_);
   }
 
@@ -135,21 +136,17 @@ class Planner {
   }
 
   void place_temporaries() {
-    Arena arena;
     std::vector<std::vector<ValueId>> dying(steps_.size());
-    int64_t scratch = 0;
     for (size_t i = 0; i < steps_.size(); ++i) {
       const auto at = static_cast<int32_t>(i);
       for_writes(steps_[i], [&](ValueId v) {
         if (plan_.places[v].kind != BufferPlace::Kind::None) return;
-        plan_.places[v] = {BufferPlace::Kind::Arena, -1, arena.take(buffer_bytes(graph_[v].meta))};
+        plan_.places[v] = {BufferPlace::Kind::Arena, -1, 0};
+        plan_.moves.push_back({v, true});
         dying[SINTER_MUTANT(temporary_freed_early) ? at : std::max(last_read_[v], at)].push_back(v);
       });
-      for (ValueId v : dying[i]) arena.give(plan_.places[v].offset, buffer_bytes(graph_[v].meta));
-      if (steps_[i].kernel) scratch = std::max(scratch, static_cast<int64_t>(steps_[i].kernel->scratch_bytes));
+      for (ValueId v : dying[i]) plan_.moves.push_back({v, false});
     }
-    plan_.scratch_offset = arena.size();
-    plan_.arena_bytes = arena.size() + Arena::aligned(scratch);
   }
 
   const Graph& graph_;
@@ -160,6 +157,23 @@ class Planner {
 };
 
 }  // namespace
+
+void size_buffers(const Graph& graph, const std::vector<PlannedStep>& steps, BufferPlan& plan) {
+  for (size_t v = 0; v < graph.nodes.size(); ++v)
+    if (const BufferPlace& p = plan.places[v]; p.kind == BufferPlace::Kind::Output)
+      plan.output_bytes[static_cast<size_t>(p.index)] = buffer_bytes(graph.nodes[v].meta);
+  Arena arena;
+  for (const BufferPlan::Move& m : plan.moves) {
+    const int64_t bytes = buffer_bytes(graph[m.value].meta);
+    if (m.take) plan.places[m.value].offset = arena.take(bytes);
+    else arena.give(plan.places[m.value].offset, bytes);
+  }
+  int64_t scratch = 0;
+  for (const PlannedStep& step : steps)
+    if (step.kernel) scratch = std::max(scratch, static_cast<int64_t>(step.kernel->scratch_for(step.lowered.spec.sizes.back())));
+  plan.scratch_offset = arena.size();
+  plan.arena_bytes = arena.size() + Arena::aligned(scratch);
+}
 
 BufferPlan plan_buffers(const Graph& graph, std::vector<PlannedStep>& steps) { return Planner(graph, steps).run(); }
 

@@ -22,13 +22,21 @@ struct BufferPlace {
 };
 
 struct BufferPlan {
+  /// A temporary gets its memory, or gives it back.
+  struct Move {
+    ValueId value;
+    bool take;
+  };
   std::vector<BufferPlace> places;    // per value
   std::vector<int64_t> output_bytes;  // in the order of the graph's outputs that are no write-backs
   int64_t arena_bytes = 0;            // temporaries, then kernel scratch
   int64_t scratch_offset = 0;
+  std::vector<Move> moves;  // in the order of execution
 };
 
 /// Places every value the steps store; appends copy steps for write-backs that cannot go straight to the input.
 BufferPlan plan_buffers(const Graph& graph, std::vector<PlannedStep>& steps);
+/// Fills in all bytes and offsets of a plan whose places are chosen.
+void size_buffers(const Graph& graph, const std::vector<PlannedStep>& steps, BufferPlan& plan);
 
 }  // namespace sinter

@@ -25,7 +25,6 @@ double operand_bytes(const codegen::LoopOperand& o, const SizeVec& sizes) {
 StepCost kernel_cost(const PlannedStep& step) {
   const codegen::LoopSpec& spec = step.lowered.spec;
   SizeVec sizes = spec.sizes;
-  if (codegen::is_sized_at_run_time(spec)) sizes[0] = step.lowered.elements;
   StepCost cost;
   for (const codegen::LoopOperand& o : spec.operands) cost.bytes += operand_bytes(o, sizes);
   for (const codegen::LoopNode& n : spec.nodes) cost.wide |= n.dtype == ScalarType::Double;

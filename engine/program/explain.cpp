@@ -19,7 +19,7 @@ std::string JitProgram::place_text(ValueId v) const {
     case BufferPlace::Kind::Output:
       return fmt::format("output {}", p.index);
     case BufferPlace::Kind::Arena:
-      return fmt::format("arena+{}", p.offset);
+      return sizes_ ? "arena" : fmt::format("arena+{}", p.offset);
     case BufferPlace::Kind::None:
       break;
   }
@@ -43,21 +43,21 @@ const char* mode_text(codegen::LoopMode mode) {
 }  // namespace
 
 std::string JitProgram::str() const {
-  std::string s = fmt::format("program {}: {} kernels, {} eager steps, arena {} bytes, {} outputs, compiled in {:.0f} us\n",
-                              graph.name, n_kernels, n_eager, arena_bytes, output_bytes.size(), compile_us);
+  std::string s =
+      fmt::format("program {}: {} kernels, {} eager steps, arena {}, {} outputs, compiled in {:.0f} us\n", graph.name, n_kernels,
+                  n_eager, sizes_ ? "by size" : fmt::format("{} bytes", arena_bytes), output_bytes.size(), compile_us);
+  for (const std::string& symbol : symbols()) s += fmt::format("  {}\n", symbol);
   for (size_t i = 0; i < planned_.size(); ++i) {
     const PlannedStep& step = planned_[i];
     s += fmt::format("  {}", step_name(i));
     if (step.kernel) {
-      const bool any_size = codegen::is_sized_at_run_time(step.lowered.spec);
       s += fmt::format("  {} over {}, {} bytes of code{}\n", mode_text(step.lowered.spec.mode),
-                       to_string(any_size ? IntArrayRef(step.lowered.elements) : IntArrayRef(step.lowered.spec.sizes)),
-                       step.kernel->code_bytes, any_size ? ", for any size" : "");
+                       graph.text_of(step.lowered.spec.sizes), step.kernel->code_bytes, step.lowered.any ? ", for any size" : "");
       for (size_t k = 0; k < step.lowered.operands.size(); ++k) {
         const fuse::Binding& b = step.lowered.operands[k];
         s += fmt::format("    {} %{}{} {} strides {} at {}\n", b.output ? "writes" : "reads ", b.base,
                          b.offset ? fmt::format("[{}...]", b.offset) : "", dtype_short_name(step.lowered.spec.operands[k].dtype),
-                         to_string(IntArrayRef(step.lowered.spec.operands[k].strides)), place_text(b.base));
+                         graph.text_of(step.lowered.spec.operands[k].strides), place_text(b.base));
       }
     } else if (step.copy_to >= 0) {
       s += fmt::format("  from %{} at {}\n", step.value, place_text(step.value));
@@ -68,16 +68,25 @@ std::string JitProgram::str() const {
   return s;
 }
 
-RunCosts JitProgram::planned_costs() const {
+RunCosts JitProgram::planned_costs(const Layout& layout) const {
   RunCosts all;
-  for (size_t i = 0; i < planned_.size(); ++i) {
-    if (!runs(planned_[i])) continue;
+  all.steps = layout.costs;
+  for (size_t i = 0; i < planned_.size() && !sizes_; ++i) {
+    if (!runs(graph, planned_[i])) continue;
     all.steps.push_back(cost_of(graph, planned_[i]));
     all.steps.back().name = step_name(i);
   }
-  all.arena_bytes = arena_bytes;
-  for (const int64_t bytes : output_bytes) all.output_bytes += bytes;
+  all.arena_bytes = layout.arena_bytes;
+  for (const int64_t bytes : layout.output_bytes) all.output_bytes += bytes;
   return all;
+}
+
+std::vector<std::string> JitProgram::symbols() const {
+  std::vector<std::string> names;
+  if (sizes_)
+    for (const SymbolDim& d : sizes_->dims)
+      names.push_back(fmt::format("s{} = dimension {} of input {}", d.symbol, d.dim, d.input));
+  return names;
 }
 
 std::string JitProgram::node_note(ValueId v) const { return v < 0 ? std::string() : graph.str(v); }
@@ -100,8 +109,9 @@ std::vector<ProgramStep> JitProgram::steps() const {
   size_t next = 0;
   for (size_t i = 0; i < planned_.size(); ++i) {
     ProgramStep step{step_name(i), ""};
-    if (planned_[i].kernel && codegen::is_sized_at_run_time(planned_[i].lowered.spec))
-      step.name += fmt::format(" over {} elements", planned_[i].lowered.elements);
+    if (planned_[i].kernel && planned_[i].lowered.any)
+      step.name += sizes_ ? " over " + graph.text_of(planned_[i].lowered.spec.sizes)
+                          : fmt::format(" over {} elements", planned_[i].lowered.spec.sizes[0]);
     if (kernel_numbers_[i] == static_cast<int>(next)) step.assembly = std::move(listings[next++].second);
     all.push_back(std::move(step));
   }

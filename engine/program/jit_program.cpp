@@ -1,12 +1,13 @@
 #include "jit_program.h"
 #include <alloca.h>
-#include <bit>
 #include <cstring>
 #include <unordered_map>
 #include "../../runtime/allocator.h"
 #include "../../runtime/mutants.h"
 #include "../../runtime/threads.h"
 #include "arena.h"
+#include "region_key.h"
+#include "scalar_bits.h"
 #include "split.h"
 
 namespace sinter {
@@ -16,19 +17,6 @@ namespace {
 constexpr int64_t kStackArena = 4096;  // smaller arenas live on the stack
 constexpr size_t kMostScalars = 256;   // of a kernel
 constexpr size_t kStackTable = 1024;   // entries of a table that may live on the stack
-
-[[gnu::always_inline]] inline uint64_t scalar_bits(const Scalar& s, ScalarType t) {
-  switch (t) {
-    case ScalarType::Float:
-      return std::bit_cast<uint32_t>(static_cast<float>(s.to_double()));
-    case ScalarType::Double:
-      return std::bit_cast<uint64_t>(s.to_double());
-    case ScalarType::Bool:
-      return s.to_bool();
-    default:
-      return static_cast<uint64_t>(s.to_int64());
-  }
-}
 
 /// Memory of one run; given back when it ends, however it ends.
 struct Block {
@@ -42,35 +30,78 @@ struct Block {
 
 }  // namespace
 
+Program::~Program() = default;
+std::unique_ptr<const Layout> Program::lay_out(const Region&) const { return nullptr; }
+
 JitProgram::JitProgram(Graph g, std::vector<PlannedStep> steps, size_t region_inputs)
     : n_inputs_(region_inputs), planned_(std::move(steps)) {
   graph = std::move(g);
   buffers_ = plan_buffers(graph, planned_);
-  output_bytes = buffers_.output_bytes;
-  arena_bytes = buffers_.arena_bytes;
-  order_.reserve(planned_.size());
-  eager_.reserve(planned_.size());  // its elements hold references to themselves
-  for (const PlannedStep& step : planned_) {
-    if (step.kernel) add_kernel(step);
-    else if (runs(step)) add_eager(step);
-  }
-  n_kernels = number_kernels();
-  n_eager = static_cast<int>(eager_.size() + products_.size());
+  layout_ = make_layout(graph, planned_, buffers_, n_inputs_);
+  finish();
 }
 
-JitProgram::Address JitProgram::address_of(ValueId base, int64_t byte_offset) const {
-  const BufferPlace& p = buffers_.places[base];
-  switch (p.kind) {
-    case BufferPlace::Kind::Input:
-      return {p.index, byte_offset};
-    case BufferPlace::Kind::Output:
-      return {static_cast<int32_t>(n_inputs_) + p.index, byte_offset};
-    case BufferPlace::Kind::Arena:
-      return {static_cast<int32_t>(n_inputs_ + output_bytes.size()), p.offset + byte_offset};
-    case BufferPlace::Kind::None:
-      break;
+JitProgram::JitProgram(Graph g, std::vector<PlannedStep> steps, BufferPlan buffers, SymbolicSizes sizes)
+    : n_inputs_(sizes.inputs.size()), planned_(std::move(steps)), buffers_(std::move(buffers)) {
+  graph = std::move(g);
+  sizes_ = std::make_unique<const SymbolicSizes>(std::move(sizes));
+  name_sizes();
+  finish();
+  shape = shape_of_layouts();
+}
+
+void JitProgram::finish() {
+  output_bytes = buffers_.output_bytes;
+  arena_bytes = buffers_.arena_bytes;
+  for (const PlannedStep& step : planned_)
+    if (step.kernel) kernels_.push_back(step.kernel->fn);
+    else ++n_eager;
+  if (!sizes_) n_eager = static_cast<int>(layout_.eager.size() + layout_.products.size());
+  n_kernels = number_kernels();
+}
+
+uint64_t JitProgram::shape_of_layouts() const {
+  std::vector<uint64_t> words = {buffers_.moves.size(), output_bytes.size(), sizes_->patches.size()};
+  for (const PlannedStep& step : planned_) {
+    const codegen::LoopSpec& spec = step.lowered.kernel_spec();
+    words.push_back(static_cast<uint64_t>(step.value) << 32 | static_cast<uint32_t>(step.copy_to));
+    if (step.kernel) words.push_back(codegen::kernel_hash(spec, Isa::None));
   }
-  return {};
+  return hash_words(words);
+}
+
+/// For listings: the first probe's numbers stand for terms.
+void JitProgram::name_sizes() {
+  for (const SizePatch& p : sizes_->patches) {
+    const auto at = static_cast<size_t>(p.at), index = static_cast<size_t>(p.index);
+    const fuse::Lowered* l = p.where >= SizePatch::StepSize ? &planned_[at].lowered : nullptr;
+    const int64_t n = p.where == SizePatch::NodeSize     ? graph.nodes[at].meta.sizes[index]
+                      : p.where == SizePatch::NodeStride ? graph.nodes[at].meta.strides[index]
+                      : p.where == SizePatch::NodeOffset ? graph.nodes[at].meta.offset
+                      : p.where == SizePatch::NodeInt    ? graph.nodes[at].ints[index]
+                      : p.where == SizePatch::StepSize   ? l->spec.sizes[index]
+                      : p.where == SizePatch::StepStride ? l->spec.operands[index].strides[static_cast<size_t>(p.dim)]
+                      : p.where == SizePatch::StepOffset ? l->operands[index].offset
+                                                         : l->counts[index];
+    graph.size_names.try_emplace(n, p.term.str());
+  }
+}
+
+std::unique_ptr<const Layout> JitProgram::lay_out(const Region& region) const {
+  SymbolValues symbols;
+  if (!sizes_ || !sizes_->symbols_of(region, symbols)) return nullptr;
+  Graph sized = graph;
+  std::vector<PlannedStep> steps = planned_;
+  if (!apply(sizes_->patches, symbols, sized, steps)) return nullptr;
+  BufferPlan buffers = buffers_;
+  size_buffers(sized, steps, buffers);
+  Layout layout = make_layout(sized, steps, buffers, n_inputs_);
+  for (size_t i = 0; i < steps.size(); ++i) {
+    if (!runs(sized, steps[i])) continue;
+    layout.costs.push_back(cost_of(sized, steps[i]));
+    layout.costs.back().name = step_name(i);
+  }
+  return std::make_unique<const Layout>(std::move(layout));
 }
 
 int JitProgram::number_kernels() {
@@ -81,102 +112,25 @@ int JitProgram::number_kernels() {
   return static_cast<int>(numbers.size());
 }
 
-void JitProgram::add_kernel(const PlannedStep& step) {
-  KernelStep k;
-  k.fn = step.kernel->fn;
-  k.first_address = static_cast<uint32_t>(addresses_.size());
-  k.n_addresses = static_cast<uint32_t>(step.lowered.operands.size());
-  k.first_scalar = static_cast<uint32_t>(scalar_slots_.size());
-  k.elements = step.lowered.elements;
-  if (const codegen::LoopSpec& spec = step.lowered.spec; spec.split >= 0) {
-    k.ns = estimated_ns(spec);
-    k.extent = spec.sizes[static_cast<size_t>(spec.split)];
-    k.step = step.kernel->split_step;
-    split_scratch_ = std::max(split_scratch_, Arena::aligned(static_cast<int64_t>(step.kernel->scratch_bytes)));
-  }
-  for (size_t i = 0; i < step.lowered.operands.size(); ++i) {
-    const fuse::Binding& b = step.lowered.operands[i];
-    const auto size = static_cast<int64_t>(element_size(step.lowered.spec.operands[i].dtype));
-    addresses_.push_back(address_of(b.base, SINTER_MUTANT(kernel_arguments_without_offset) ? 0 : b.offset * size));
-  }
-  for (size_t i = 0; i < step.lowered.scalars.size(); ++i)
-    scalar_slots_.push_back({step.lowered.scalars[i], step.lowered.spec.scalars[i]});
-  order_.push_back({Step::Kernel, static_cast<uint32_t>(kernels_.size())});
-  kernels_.push_back(k);
-}
-
-TensorView JitProgram::view_of(ValueId v) const {
-  const TensorMeta& m = graph[v].meta;
-  return {nullptr, m.dtype, m.sizes, m.strides};
-}
-
-void JitProgram::add_eager(const PlannedStep& step) {
-  const GraphNode& n = graph[step.value];
-  EagerStep e;
-  e.args.op = n.op;
-  e.args.out = view_of(step.value);
-  const auto operand = [&](ValueId v) {
-    if (v < 0) {
-      e.views.emplace_back();
-      e.in.emplace_back();
-      return;
-    }
-    const GraphNode& o = graph[v];
-    const auto size = static_cast<int64_t>(element_size(o.meta.dtype));
-    e.views.push_back(view_of(v));
-    e.in.push_back(address_of(fuse::base_of(graph, v), o.is_view() ? o.meta.offset * size : 0));
-  };
-  if (step.copy_to >= 0) {
-    e.args.op = Op::clone;
-    e.out = {step.copy_to, 0};
-    operand(step.value);
-  } else {
-    e.args.flags = static_cast<uint8_t>(n.flags | (step.inplace ? kInplace : 0));
-    e.args.n_scalars = static_cast<uint8_t>(n.scalars.size());
-    e.args.compute = n.compute;
-    e.args.attr = n.attr;
-    e.args.ints = n.ints;
-    e.out = address_of(step.value, 0);
-    e.scalars = n.scalars;
-    for (ValueId v : n.in) operand(v);
-  }
-  if (ProductStep p; settles(e, p)) {
-    order_.push_back({Step::Product, static_cast<uint32_t>(products_.size())});
-    products_.push_back(p);
-    return;
-  }
-  order_.push_back({Step::Eager, static_cast<uint32_t>(eager_.size())});
-  eager_.push_back(std::move(e));
-}
-
-bool JitProgram::settles(const EagerStep& e, ProductStep& p) const {
-  std::vector<TensorView> views = e.views;
-  static char somewhere;  // an operand that is there
-  for (size_t i = 0; i < views.size(); ++i) views[i].data = e.in[i].base < 0 ? nullptr : &somewhere;
-  KernelArgs args = e.args;
-  args.in = views;
-  if (!settle_product(args, p.product)) return false;
-  p.a = e.in[0], p.b = e.in[1], p.out = e.out;
-  if (e.in.size() > 2) p.bias = e.in[2];
-  return true;
-}
-
 void JitProgram::run(const Launch& launch) const {
-  const size_t n_out = output_bytes.size(), n_bases = n_inputs_ + n_out + 1;
+  const Layout& layout = sizes_ ? *launch.layout : layout_;
+  const size_t n_out = layout.output_bytes.size(), n_bases = n_inputs_ + n_out + 1;
   size_t acquired = 0;
   try {
     if (launch.costs != nullptr) [[unlikely]]
-      *launch.costs = planned_costs();
-    for (; acquired < n_out; ++acquired) launch.outputs[acquired]->acquire_bytes(static_cast<size_t>(output_bytes[acquired]));
+      *launch.costs = planned_costs(layout);
+    for (; acquired < n_out; ++acquired)
+      launch.outputs[acquired]->acquire_bytes(static_cast<size_t>(layout.output_bytes[acquired]));
     const int threads = get_num_threads();
-    const int64_t arena_all = arena_bytes + (SINTER_MUTANT(threads_share_scratch) ? 0 : (threads - 1) * split_scratch_);
+    const int64_t arena_all =
+        layout.arena_bytes + (SINTER_MUTANT(threads_share_scratch) ? 0 : (threads - 1) * layout.split_scratch);
     const auto with_bases = [&](char** bases, char* arena) {
       std::memcpy(bases, launch.inputs, n_inputs_ * sizeof(void*));
       for (size_t i = 0; i < n_out; ++i) bases[n_inputs_ + i] = static_cast<char*>(launch.outputs[i]->data);
       bases[n_bases - 1] = arena;
-      run_steps(bases, launch.scalars, arena, threads, launch.costs != nullptr ? launch.costs->steps.data() : nullptr);
+      run_steps(layout, bases, launch.scalars, arena, threads, launch.costs != nullptr ? launch.costs->steps.data() : nullptr);
     };
-    const size_t tables = n_bases + addresses_.size() + scalar_slots_.size();
+    const size_t tables = n_bases + layout.addresses.size() + layout.scalar_slots.size();
     if (arena_all <= kStackArena && tables <= kStackTable) [[likely]] {
       alignas(64) char local[kStackArena];
       with_bases(static_cast<char**>(alloca(n_bases * sizeof(char*))), local);
@@ -192,50 +146,56 @@ void JitProgram::run(const Launch& launch) const {
   }
 }
 
-void JitProgram::run_steps(char* const* bases, const Scalar* scalars, char* arena, int threads, StepCost* costs) const {
-  char* scratch = arena + buffers_.scratch_offset;
-  for (const Step& step : order_) {
+void JitProgram::run_steps(const Layout& layout, char* const* bases, const Scalar* scalars, char* arena, int threads,
+                           StepCost* costs) const {
+  char* scratch = arena + layout.scratch_offset;
+  for (const Layout::Step& step : layout.order) {
     const StepTimer timer(costs);
-    if (step.kind == Step::Product) {
-      const ProductStep& p = products_[step.index];
+    if (step.kind == Layout::Step::Product) {
+      const Layout::ProductStep& p = layout.products[step.index];
       p.product.run(p.product, at(bases, p.a), at(bases, p.b), at(bases, p.bias), at(bases, p.out));
-      continue;
+    } else if (step.kind == Layout::Step::Eager) [[unlikely]] {
+      run_eager(layout.eager[step.index], bases, scalars);
+    } else {
+      run_kernel_step(layout, step.index, bases, scalars, scratch, threads);
     }
-    if (step.kind == Step::Eager) [[unlikely]] {
-      run_eager(eager_[step.index], bases, scalars);
-      continue;
-    }
-    // At most kMaxGroupNodes nodes with four operands each: these tables are small.
-    const KernelStep& k = kernels_[step.index];
-    const size_t next = step.index + 1 < kernels_.size() ? kernels_[step.index + 1].first_scalar : scalar_slots_.size();
-    void* arguments[512];
-    uint64_t values[kMostScalars + 2];
-    const Address* address = addresses_.data() + k.first_address;
-    for (uint32_t i = 0; i < k.n_addresses; ++i) arguments[i] = bases[address[i].base] + address[i].offset;
-    for (size_t i = k.first_scalar; i < next; ++i)
-      values[i - k.first_scalar] = scalar_bits(scalars[scalar_slots_[i].input], scalar_slots_[i].type);
-    values[next - k.first_scalar] = static_cast<uint64_t>(k.elements);
-    if (k.ns != 0) [[unlikely]]
-      run_split(k, arguments, values, next - k.first_scalar, scratch, threads);
-    else k.fn(arguments, values, scratch);
   }
 }
 
-void JitProgram::run_split(const KernelStep& k, void* const* arguments, uint64_t* values, size_t n_scalars, char* scratch,
+inline void JitProgram::run_kernel_step(const Layout& layout, uint32_t index, char* const* bases, const Scalar* scalars,
+                                        char* scratch, int threads) const {
+  // At most kMaxGroupNodes nodes with four operands each: these tables are small.
+  const Layout::KernelStep& k = layout.kernels[index];
+  void* arguments[512];
+  uint64_t values[kMostScalars + kMostNumbers];
+  const Layout::Address* address = layout.addresses.data() + k.first_address;
+  for (uint32_t i = 0; i < k.n_addresses; ++i) arguments[i] = bases[address[i].base] + address[i].offset;
+  const Layout::ScalarSlot* slot = layout.scalar_slots.data() + k.first_scalar;
+  for (uint32_t i = 0; i < k.n_scalars; ++i)
+    values[i] = slot[i].input < 0 ? slot[i].bits : scalar_bits(scalars[slot[i].input], slot[i].type);
+  const int64_t* number = layout.numbers.data() + k.first_number;
+  for (uint32_t i = 0; i < k.n_numbers; ++i) values[k.n_scalars + i] = static_cast<uint64_t>(number[i]);
+  if (k.ns != 0) [[unlikely]]
+    run_split(layout, index, arguments, values, scratch, threads);
+  else kernels_[index](arguments, values, scratch);
+}
+
+void JitProgram::run_split(const Layout& layout, uint32_t index, void* const* arguments, const uint64_t* values, char* scratch,
                            int threads) const {
+  const Layout::KernelStep& k = layout.kernels[index];
   parallel_ranges(
       k.extent, k.step, k.ns,
       [&](int64_t begin, int64_t end, int worker) {
         uint64_t own[kMostScalars + 2];
-        std::memcpy(own, values, n_scalars * sizeof(uint64_t));
-        own[n_scalars] = static_cast<uint64_t>(begin);
-        own[n_scalars + 1] = static_cast<uint64_t>(end);
-        k.fn(arguments, own, scratch + worker * (SINTER_MUTANT(threads_share_scratch) ? 0 : split_scratch_));
+        std::memcpy(own, values, k.n_scalars * sizeof(uint64_t));
+        own[k.n_scalars] = static_cast<uint64_t>(begin);
+        own[k.n_scalars + 1] = static_cast<uint64_t>(end);
+        kernels_[index](arguments, own, scratch + worker * (SINTER_MUTANT(threads_share_scratch) ? 0 : layout.split_scratch));
       },
       threads);
 }
 
-void JitProgram::run_eager(const EagerStep& step, char* const* bases, const Scalar* scalars) const {
+void JitProgram::run_eager(const Layout::EagerStep& step, char* const* bases, const Scalar* scalars) {
   const size_t n = step.views.size();
   const auto call = [&](TensorView* views) {
     for (size_t i = 0; i < n; ++i) {

@@ -13,6 +13,9 @@
 
 namespace sinter {
 
+struct Layout;
+struct SymbolicRegion;
+
 /// One kernel or eager call of a program, for explain() and dumps.
 struct ProgramStep {
   std::string name;      // "k0_sin_cos_add", or "mm (eager kernel)"
@@ -22,27 +25,34 @@ struct ProgramStep {
 /// Immutable and shared by threads; all state of a run is in Launch and on the stack.
 class Program {
  public:
-  virtual ~Program() = default;
+  virtual ~Program();
 
   /// Everything a run reads and writes.
   struct Launch {
-    void* const* inputs;        // address of each region input's first element
-    const Scalar* scalars;      // the region's value scalars
-    Storage* const* outputs;    // one per `output_bytes`, without bytes: get theirs here
-    RunCosts* costs = nullptr;  // where explain() listens: filled in
+    void* const* inputs;             // address of each region input's first element
+    const Scalar* scalars;           // the region's value scalars
+    Storage* const* outputs;         // one per `output_bytes`, without bytes: get theirs here
+    RunCosts* costs = nullptr;       // where explain() listens: filled in
+    const Layout* layout = nullptr;  // of a program for many sizes: these inputs'
   };
   /// Allocates all outputs and temporaries, then runs. When it throws, outputs are without bytes again.
   /// @throws OutOfMemoryError before the first write, state unchanged (an eager kernel that runs out of scratch memory
   /// later throws the same, with inputs possibly written).
   virtual void run(const Launch& launch) const = 0;
+  /// Of a program for many sizes: its layout for the sizes of `region`; null: it is no program of that region. Two programs with
+  /// one `shape` have one layout.
+  virtual std::unique_ptr<const Layout> lay_out(const Region& region) const;
+  /// Names of the dimensions that are symbols, "s0 = input 0 dimension 0", or empty.
+  virtual std::vector<std::string> symbols() const { return {}; }
 
-  /// Bytes of each live-out storage, in the order of Region::live.
+  /// Bytes of each live-out storage, in the order of Region::live. Of a program for many sizes: of the sizes it was planned at.
   std::vector<int64_t> output_bytes;
   int64_t arena_bytes = 0;
   int n_kernels = 0;  // different ones
   int n_eager = 0;    // steps
   double compile_us = 0;
-  Graph graph;  // after the passes; kept for explanation
+  uint64_t shape = 0;  // of a program for many sizes
+  Graph graph;         // after the passes; kept for explanation
 
   /// Who keeps it and when it last ran: what eviction looks at.
   struct Use {
@@ -69,6 +79,10 @@ class Program {
 /// Equal regions (all typed bits, live set, ISA) share one program. `for_now` (may be null): no program because code memory is
 /// full or refused, which may pass.
 std::shared_ptr<const Program> compile_region(const Region& region, bool* for_now = nullptr);
+
+/// Compiles a region whose sizes are symbols: a program whose runs need a layout. Null: also where the region differs in more
+/// than numbers from one assignment of sizes to another.
+std::shared_ptr<const Program> compile_region(const SymbolicRegion& region, bool* for_now = nullptr);
 
 /// Programs alive; keys found and not; programs taken away since the start because code memory was full.
 struct ProgramCacheStats {

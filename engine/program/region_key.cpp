@@ -67,6 +67,14 @@ std::vector<uint64_t> region_key(const Region& region) {
   return words;
 }
 
+std::vector<uint64_t> region_key(const SymbolicRegion& region) {
+  std::vector<uint64_t> words = region_key(region.regions[0]);
+  words.push_back(static_cast<uint64_t>(region.probes.count));
+  for (const SymbolDim& d : region.dims)
+    words.push_back(static_cast<uint64_t>(d.input) << 32 | static_cast<uint64_t>(d.dim) << 8 | static_cast<uint64_t>(d.symbol));
+  return words;
+}
+
 uint64_t hash_words(const std::vector<uint64_t>& words) {
   uint64_t h = 0x9e3779b97f4a7c15ull;
   for (uint64_t w : words) h = (h ^ w) * 0xff51afd7ed558ccdull + (h >> 29);

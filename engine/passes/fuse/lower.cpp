@@ -102,7 +102,9 @@ class Lowering {
     if (s.input < 0) {
       n.kind = LoopKind::Constant;
       n.bits = constant_bits(s.constant, t);
-      return add(n, of);
+      const int32_t node = add(n, of);
+      if (s.constant.type() == ScalarType::Long) out_.integers.emplace_back(node, s.constant.to_int64());
+      return node;
     }
     n.kind = LoopKind::Scalar;
     size_t i = 0;

@@ -1,5 +1,7 @@
 // One group of a plan as a loop nest for the emitter, and what its arguments are.
 #pragma once
+#include <optional>
+#include <utility>
 #include "fusion.h"
 
 namespace sinter::fuse {
@@ -13,10 +15,13 @@ struct Binding {
 
 struct Lowered {
   codegen::LoopSpec spec;
-  std::vector<Binding> operands;     // one per spec operand
-  std::vector<int32_t> scalars;      // one per spec scalar: number of the region's value scalar
-  std::vector<ValueId> node_values;  // per spec node: the value it belongs to, -1 if shared
-  int64_t elements = 0;              // a spec of kAnySize: how many this step has
+  std::optional<codegen::LoopSpec> any;  // what to emit instead: the same with extents, strides or counts as arguments
+  std::vector<Binding> operands;         // one per spec operand
+  std::vector<int32_t> scalars;          // one per scalar: number of the region's value scalar, or -1 - index into `counts`
+  std::vector<int64_t> counts;           // constants of `spec` that `any` takes as scalars
+  std::vector<ValueId> node_values;      // per spec node: the value it belongs to, -1 if shared
+  std::vector<std::pair<int32_t, int64_t>> integers;  // spec nodes that are constants made of an integer
+  const codegen::LoopSpec& kernel_spec() const { return any ? *any : spec; }
 };
 
 /// Writes the group as a LoopSpec. False when its memory cannot be walked that way (reduced dimensions of an operand

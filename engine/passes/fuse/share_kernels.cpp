@@ -39,8 +39,8 @@ void share_kernels(const std::vector<Lowered*>& steps) {
     if (!f.sizes_differ) continue;  // equal specs share a kernel anyway
     const int64_t first = f.steps[0]->spec.sizes[0];
     for (Lowered* step : f.steps) {
-      step->elements = SINTER_MUTANT(any_size_of_another_step) ? first : step->spec.sizes[0];
-      step->spec = f.spec;
+      if (SINTER_MUTANT(any_size_of_another_step)) step->spec.sizes[0] = first;
+      step->any = f.spec;
     }
   }
 }

@@ -1,0 +1,141 @@
+#include "layout.h"
+#include "../../runtime/mutants.h"
+#include "arena.h"
+#include "scalar_bits.h"
+#include "split.h"
+
+namespace sinter {
+
+namespace {
+
+class LayoutBuilder {
+ public:
+  LayoutBuilder(const Graph& graph, const BufferPlan& buffers, size_t region_inputs)
+      : graph_(graph), buffers_(buffers), n_inputs_(region_inputs) {}
+
+  Layout run(const std::vector<PlannedStep>& steps) {
+    out_.output_bytes = buffers_.output_bytes;
+    out_.arena_bytes = buffers_.arena_bytes;
+    out_.scratch_offset = buffers_.scratch_offset;
+    out_.order.reserve(steps.size());
+    for (const PlannedStep& step : steps) {
+      if (step.kernel) add_kernel(step);
+      else if (runs(graph_, step)) add_eager(step);
+    }
+    return std::move(out_);
+  }
+
+ private:
+  Layout::Address address_of(ValueId base, int64_t byte_offset) const {
+    const BufferPlace& p = buffers_.places[base];
+    switch (p.kind) {
+      case BufferPlace::Kind::Input:
+        return {p.index, byte_offset};
+      case BufferPlace::Kind::Output:
+        return {static_cast<int32_t>(n_inputs_) + p.index, byte_offset};
+      case BufferPlace::Kind::Arena:
+        return {static_cast<int32_t>(n_inputs_ + out_.output_bytes.size()), p.offset + byte_offset};
+      case BufferPlace::Kind::None:
+        break;
+    }
+    return {};
+  }
+
+  void add_kernel(const PlannedStep& step) {
+    const fuse::Lowered& l = step.lowered;
+    Layout::KernelStep k;
+    k.first_address = static_cast<uint32_t>(out_.addresses.size());
+    k.n_addresses = static_cast<uint32_t>(l.operands.size());
+    k.first_scalar = static_cast<uint32_t>(out_.scalar_slots.size());
+    k.n_scalars = static_cast<uint32_t>(l.scalars.size());
+    k.first_number = static_cast<uint32_t>(out_.numbers.size());
+    if (const codegen::LoopSpec& spec = l.kernel_spec(); spec.split >= 0) {
+      k.ns = estimated_ns(spec);
+      k.extent = spec.sizes[static_cast<size_t>(spec.split)];
+      k.step = step.kernel->split_step;
+      out_.split_scratch = std::max(out_.split_scratch, Arena::aligned(static_cast<int64_t>(step.kernel->scratch_bytes)));
+    }
+    for (size_t i = 0; i < l.operands.size(); ++i) {
+      const fuse::Binding& b = l.operands[i];
+      const auto size = static_cast<int64_t>(element_size(l.spec.operands[i].dtype));
+      out_.addresses.push_back(address_of(b.base, SINTER_MUTANT(kernel_arguments_without_offset) ? 0 : b.offset * size));
+    }
+    for (size_t i = 0; i < l.scalars.size(); ++i) {
+      const ScalarType type = l.kernel_spec().scalars[i];
+      const int32_t input = l.scalars[i];
+      const uint64_t bits = input < 0 ? scalar_bits(Scalar(l.counts[static_cast<size_t>(-1 - input)]), type) : 0;
+      out_.scalar_slots.push_back({input, type, bits});
+    }
+    for (int64_t n : codegen::size_values(l.kernel_spec(), l.spec.sizes, l.spec.operands)) out_.numbers.push_back(n);
+    k.n_numbers = static_cast<uint32_t>(out_.numbers.size()) - k.first_number;
+    out_.order.push_back({Layout::Step::Kernel, static_cast<uint32_t>(out_.kernels.size())});
+    out_.kernels.push_back(k);
+  }
+
+  static TensorView view_of(const TensorMeta& m) { return {nullptr, m.dtype, m.sizes, m.strides}; }
+
+  void add_eager(const PlannedStep& step) {
+    const GraphNode& n = graph_[step.value];
+    Layout::EagerStep e;
+    std::vector<ValueId> operands;
+    e.args.op = n.op;
+    if (step.copy_to >= 0) {
+      e.args.op = Op::clone;
+      e.out = {step.copy_to, 0};
+      operands = {step.value};
+    } else {
+      e.args.flags = static_cast<uint8_t>(n.flags | (step.inplace ? kInplace : 0));
+      e.args.n_scalars = static_cast<uint8_t>(n.scalars.size());
+      e.args.compute = n.compute;
+      e.args.attr = n.attr;
+      e.ints = n.ints;
+      e.args.ints = e.ints;
+      e.out = address_of(step.value, 0);
+      e.scalars = n.scalars;
+      operands = n.in;
+    }
+    e.metas.reserve(operands.size() + 1);  // views refer to its elements
+    e.metas.push_back(n.meta);
+    e.args.out = view_of(e.metas.back());
+    for (ValueId v : operands) {
+      e.metas.push_back(v < 0 ? TensorMeta() : graph_[v].meta);
+      e.views.push_back(v < 0 ? TensorView() : view_of(e.metas.back()));
+      const auto size = v < 0 ? 0 : static_cast<int64_t>(element_size(graph_[v].meta.dtype));
+      e.in.push_back(v < 0 ? Layout::Address()
+                           : address_of(fuse::base_of(graph_, v), graph_[v].is_view() ? graph_[v].meta.offset * size : 0));
+    }
+    if (Layout::ProductStep p; settles(e, p)) {
+      out_.order.push_back({Layout::Step::Product, static_cast<uint32_t>(out_.products.size())});
+      out_.products.push_back(p);
+      return;
+    }
+    out_.order.push_back({Layout::Step::Eager, static_cast<uint32_t>(out_.eager.size())});
+    out_.eager.push_back(std::move(e));
+  }
+
+  /// Whether an eager step is a matrix product that can do without looking at its operands again.
+  bool settles(const Layout::EagerStep& e, Layout::ProductStep& p) const {
+    std::vector<TensorView> views = e.views;
+    static char somewhere;  // an operand that is there
+    for (size_t i = 0; i < views.size(); ++i) views[i].data = e.in[i].base < 0 ? nullptr : &somewhere;
+    KernelArgs args = e.args;
+    args.in = views;
+    if (!settle_product(args, p.product)) return false;
+    p.a = e.in[0], p.b = e.in[1], p.out = e.out;
+    if (e.in.size() > 2) p.bias = e.in[2];
+    return true;
+  }
+
+  const Graph& graph_;
+  const BufferPlan& buffers_;
+  size_t n_inputs_;
+  Layout out_;
+};
+
+}  // namespace
+
+Layout make_layout(const Graph& graph, const std::vector<PlannedStep>& steps, const BufferPlan& buffers, size_t region_inputs) {
+  return LayoutBuilder(graph, buffers, region_inputs).run(steps);
+}
+
+}  // namespace sinter
