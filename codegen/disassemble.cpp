@@ -1,18 +1,20 @@
+#include "disassemble.h"
 #include <Zydis/Zydis.h>
 #include <fmt/format.h>
 #include "kernel.h"
 
 namespace sinter::codegen {
 
-namespace {
-
-void append_range(std::string& text, const Kernel& kernel, const ZydisDecoder& decoder, const ZydisFormatter& formatter,
-                  const CodeRange& range) {
-  const uint8_t* code = kernel.code();
-  for (uint32_t at = range.begin; at < range.end;) {
+std::string disassemble(const uint8_t* code, size_t bytes, size_t first) {
+  ZydisDecoder decoder;
+  ZydisFormatter formatter;
+  ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+  ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
+  std::string text;
+  for (size_t at = first; at < bytes;) {
     ZydisDecodedInstruction inst;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code + at, range.end - at, &inst, operands))) {
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code + at, bytes - at, &inst, operands))) {
       text += fmt::format("  {:5x}  (cannot decode {:#04x})\n", at, code[at]);
       ++at;
       continue;
@@ -22,15 +24,10 @@ void append_range(std::string& text, const Kernel& kernel, const ZydisDecoder& d
     text += fmt::format("  {:5x}  {}\n", at, line);
     at += inst.length;
   }
+  return text;
 }
 
-}  // namespace
-
 std::string disassemble(const Kernel& kernel, const std::vector<std::string>& node_notes) {
-  ZydisDecoder decoder;
-  ZydisFormatter formatter;
-  ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-  ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
   std::string text = fmt::format("; {}: {} bytes\n", kernel.name, kernel.code_bytes);
   for (const CodeRange& range : kernel.ranges) {
     if (range.begin == range.end) continue;
@@ -39,7 +36,7 @@ std::string disassemble(const Kernel& kernel, const std::vector<std::string>& no
     else if (static_cast<size_t>(range.node) < node_notes.size() && !node_notes[static_cast<size_t>(range.node)].empty())
       text += fmt::format("; {}\n", node_notes[static_cast<size_t>(range.node)]);
     else text += fmt::format("; %{}\n", range.node);
-    append_range(text, kernel, decoder, formatter, range);
+    text += disassemble(kernel.code(), range.end, range.begin);
   }
   return text;
 }

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <chrono>
 #include <mutex>
-#include <unordered_map>
 #include "../runtime/at_fork.h"
 #include "../runtime/cpu.h"
 #include "../runtime/log.h"
@@ -10,6 +9,7 @@
 #include "../runtime/stress.h"
 #include "code_memory.h"
 #include "loop/compile.h"
+#include "weak_cache.h"
 
 namespace sinter::codegen {
 
@@ -53,11 +53,8 @@ void forget_parts(Key& key) {
   }
 }
 
-/// The cache does not own kernels: one lives as long as a program uses it, and an entry that died is dropped when its
-/// key is looked up or the table has doubled.
 struct Cache {
-  std::unordered_map<Key, std::weak_ptr<const Kernel>, Hasher> kernels;
-  size_t sweep_at = 256;
+  WeakCache<Key, Kernel, Hasher> kernels;
   size_t compiled = 0, hits = 0;
 };
 
@@ -108,28 +105,20 @@ std::shared_ptr<const Kernel> build(const LoopSpec& spec, Isa isa, Refusal& refu
   return kernel;
 }
 
-void drop_dead(Cache& c) {
-  std::erase_if(c.kernels, [](const auto& entry) { return entry.second.expired(); });
-  c.sweep_at = std::max<size_t>(256, c.kernels.size() * 2);
-}
-
 std::shared_ptr<const Kernel> find_or_build(const LoopSpec& spec, Refusal& refusal) {
   const std::lock_guard lock(cache_mutex);
   Cache& c = cache();
   const Isa level = isa();  // once: the cap may be changed meanwhile
   Key key{spec, level, stress().kernel_seed};
   forget_parts(key);
-  if (const auto found = c.kernels.find(key); found != c.kernels.end()) {
-    if (auto kernel = found->second.lock()) {
-      ++c.hits;
-      return kernel;
-    }
+  if (auto kernel = c.kernels.find(key)) {
+    ++c.hits;
+    return kernel;
   }
   auto kernel = build(spec, level, refusal);
   if (!kernel) return nullptr;
   ++c.compiled;
-  if (c.kernels.size() >= c.sweep_at) drop_dead(c);
-  c.kernels[std::move(key)] = kernel;
+  c.kernels.put(std::move(key), kernel);
   return kernel;
 }
 
@@ -178,14 +167,13 @@ std::shared_ptr<const Kernel> get_kernel(const LoopSpec& spec, NoKernel* why) {
 
 void forget_dead_kernels() {
   const std::lock_guard lock(cache_mutex);
-  drop_dead(cache());
+  cache().kernels.drop_dead();
 }
 
 CodeStats code_stats() {
   const std::lock_guard lock(cache_mutex);
   const Cache& c = cache();
-  const auto alive = std::count_if(c.kernels.begin(), c.kernels.end(), [](const auto& entry) { return !entry.second.expired(); });
-  return {static_cast<size_t>(alive), code_memory_stats().bytes_in_use, c.compiled, c.hits};
+  return {c.kernels.alive(), code_memory_stats().bytes_in_use, c.compiled, c.hits};
 }
 
 }  // namespace sinter::codegen

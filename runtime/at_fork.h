@@ -15,6 +15,7 @@ enum class Rank : uint8_t {
   deferred,
   programs,
   kernels,
+  tiles,
   code,
   intern,
   allocator,

@@ -6,11 +6,12 @@
 
 namespace sinter {
 
-/// A step in execution order: a kernel with its bindings, or one node for its eager kernel, or a copy into an input.
+/// A step in execution order: a kernel with its bindings, or one node (a matrix product, or anything for its eager kernel), or a
+/// copy into an input.
 struct PlannedStep {
-  std::shared_ptr<const codegen::Kernel> kernel;  // null: eager
+  std::shared_ptr<const codegen::Kernel> kernel;
   fuse::Lowered lowered;
-  ValueId value = -1;    // eager: the node; copy: the value to write back
+  ValueId value = -1;    // product, eager: the node; copy: the value to write back
   int32_t copy_to = -1;  // copy: number of the input
   bool inplace = false;  // eager: runs on its first operand's memory
 };

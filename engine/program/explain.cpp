@@ -1,5 +1,6 @@
 // A program as text: the plan, its steps, annotated assembly.
 #include <fmt/format.h>
+#include <algorithm>
 #include "jit_program.h"
 
 namespace sinter {
@@ -7,6 +8,7 @@ namespace sinter {
 std::string JitProgram::step_name(size_t i) const {
   const PlannedStep& step = planned_[i];
   if (step.kernel) return fmt::format("k{}_{}", kernel_numbers_[i], codegen::kernel_name(step.lowered.spec));
+  if (const auto* product = product_at(i)) return product->name();
   if (step.copy_to >= 0) return fmt::format("copy into input {}", step.copy_to);
   return fmt::format("{} (eager kernel)", op_info(graph[step.value].op).name);
 }
@@ -43,9 +45,9 @@ const char* mode_text(codegen::LoopMode mode) {
 }  // namespace
 
 std::string JitProgram::str() const {
-  std::string s =
-      fmt::format("program {}: {} kernels, {} eager steps, arena {}, {} outputs, compiled in {:.0f} us\n", graph.name, n_kernels,
-                  n_eager, sizes_ ? "by size" : fmt::format("{} bytes", arena_bytes), output_bytes.size(), compile_us);
+  std::string s = fmt::format(
+      "program {}: {} kernels, {} products, {} eager steps, arena {}, {} outputs, compiled in {:.0f} us\n", graph.name, n_kernels,
+      n_products, n_eager, sizes_ ? "by size" : fmt::format("{} bytes", arena_bytes), output_bytes.size(), compile_us);
   for (const std::string& symbol : symbols()) s += fmt::format("  {}\n", symbol);
   for (size_t i = 0; i < planned_.size(); ++i) {
     const PlannedStep& step = planned_[i];
@@ -91,6 +93,21 @@ std::vector<std::string> JitProgram::symbols() const {
 
 std::string JitProgram::node_note(ValueId v) const { return v < 0 ? std::string() : graph.str(v); }
 
+const codegen::ProductKernel* JitProgram::product_at(size_t i) const {
+  if (sizes_ || planned_[i].kernel || !runs(graph, planned_[i])) return nullptr;
+  const auto before = std::count_if(planned_.begin(), planned_.begin() + static_cast<long>(i),
+                                    [&](const PlannedStep& s) { return runs(graph, s); });
+  const Layout::Step& step = layout_.order[static_cast<size_t>(before)];
+  return step.kind == Layout::Step::Product ? layout_.products[step.index].kernel.get() : nullptr;
+}
+
+bool JitProgram::is_first_product(size_t i) const {
+  const codegen::ProductKernel* product = product_at(i);
+  for (size_t k = 0; product && k < i; ++k)
+    if (const auto* other = product_at(k); other && other->name() == product->name()) return false;
+  return product != nullptr;
+}
+
 std::vector<std::pair<std::string, std::string>> JitProgram::assembly() const {
   std::vector<std::pair<std::string, std::string>> all;
   for (size_t i = 0; i < planned_.size(); ++i) {
@@ -100,6 +117,8 @@ std::vector<std::pair<std::string, std::string>> JitProgram::assembly() const {
     for (ValueId v : step.lowered.node_values) notes.push_back(node_note(v));
     all.emplace_back(step_name(i), codegen::disassemble(*step.kernel, notes));
   }
+  for (size_t i = 0; i < planned_.size(); ++i)
+    if (is_first_product(i)) all.emplace_back(step_name(i), product_at(i)->disassembly());
   return all;
 }
 
@@ -113,6 +132,7 @@ std::vector<ProgramStep> JitProgram::steps() const {
       step.name += sizes_ ? " over " + graph.text_of(planned_[i].lowered.spec.sizes)
                           : fmt::format(" over {} elements", planned_[i].lowered.spec.sizes[0]);
     if (kernel_numbers_[i] == static_cast<int>(next)) step.assembly = std::move(listings[next++].second);
+    else if (is_first_product(i)) step.assembly = product_at(i)->disassembly();
     all.push_back(std::move(step));
   }
   return all;

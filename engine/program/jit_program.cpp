@@ -56,7 +56,10 @@ void JitProgram::finish() {
   for (const PlannedStep& step : planned_)
     if (step.kernel) kernels_.push_back(step.kernel->fn);
     else ++n_eager;
-  if (!sizes_) n_eager = static_cast<int>(layout_.eager.size() + layout_.products.size());
+  if (!sizes_) {
+    n_products = static_cast<int>(layout_.products.size());
+    n_eager = static_cast<int>(layout_.eager.size());
+  }
   n_kernels = number_kernels();
 }
 
@@ -153,7 +156,7 @@ void JitProgram::run_steps(const Layout& layout, char* const* bases, const Scala
     const StepTimer timer(costs);
     if (step.kind == Layout::Step::Product) {
       const Layout::ProductStep& p = layout.products[step.index];
-      p.product.run(p.product, at(bases, p.a), at(bases, p.b), at(bases, p.bias), at(bases, p.out));
+      p.kernel->run(at(bases, p.a), at(bases, p.b), at(bases, p.bias), at(bases, p.out), scratch);
     } else if (step.kind == Layout::Step::Eager) [[unlikely]] {
       run_eager(layout.eager[step.index], bases, scalars);
     } else {

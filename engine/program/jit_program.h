@@ -36,6 +36,8 @@ class JitProgram final : public Program {
   void name_sizes();
   uint64_t shape_of_layouts() const;
   int number_kernels();
+  const codegen::ProductKernel* product_at(size_t i) const;  // of planned step i; null: none, or one for each size
+  bool is_first_product(size_t i) const;                     // of its name: what is listed
   std::string node_note(ValueId v) const;
   std::string place_text(ValueId v) const;
 

@@ -1,6 +1,7 @@
 #include "layout.h"
 #include "../../runtime/mutants.h"
 #include "arena.h"
+#include "cache.h"
 #include "scalar_bits.h"
 #include "split.h"
 
@@ -22,6 +23,7 @@ class LayoutBuilder {
       if (step.kernel) add_kernel(step);
       else if (runs(graph_, step)) add_eager(step);
     }
+    out_.arena_bytes = std::max(out_.arena_bytes, out_.scratch_offset + Arena::aligned(product_scratch_));
     return std::move(out_);
   }
 
@@ -106,29 +108,37 @@ class LayoutBuilder {
     }
     if (Layout::ProductStep p; settles(e, p)) {
       out_.order.push_back({Layout::Step::Product, static_cast<uint32_t>(out_.products.size())});
-      out_.products.push_back(p);
+      out_.products.push_back(std::move(p));
       return;
     }
     out_.order.push_back({Layout::Step::Eager, static_cast<uint32_t>(out_.eager.size())});
     out_.eager.push_back(std::move(e));
   }
 
-  /// Whether an eager step is a matrix product that can do without looking at its operands again.
-  bool settles(const Layout::EagerStep& e, Layout::ProductStep& p) const {
+  /// Whether an eager step is a matrix product that needs no copies of its operands, and has code. Without, its eager kernel
+  /// gives the same bits.
+  bool settles(const Layout::EagerStep& e, Layout::ProductStep& p) {
     std::vector<TensorView> views = e.views;
     static char somewhere;  // an operand that is there
     for (size_t i = 0; i < views.size(); ++i) views[i].data = e.in[i].base < 0 ? nullptr : &somewhere;
     KernelArgs args = e.args;
     args.in = views;
-    if (!settle_product(args, p.product)) return false;
-    p.a = e.in[0], p.b = e.in[1], p.out = e.out;
-    if (e.in.size() > 2) p.bias = e.in[2];
+    SettledProduct product;
+    if (!settle_product(args, product)) return false;
+    codegen::NoKernel why{};
+    do p.kernel = codegen::get_product(product, why);
+    while (why == codegen::NoKernel::CodeMemoryFull && ProgramCache::get().evict_one());
+    if (!p.kernel) return false;
+    p.a = e.in[static_cast<size_t>(product.a)], p.b = e.in[static_cast<size_t>(product.b)], p.out = e.out;
+    if (product.bias >= 0) p.bias = e.in[static_cast<size_t>(product.bias)];
+    product_scratch_ = std::max(product_scratch_, p.kernel->plan.scratch_bytes);
     return true;
   }
 
   const Graph& graph_;
   const BufferPlan& buffers_;
   size_t n_inputs_;
+  int64_t product_scratch_ = 0;
   Layout out_;
 };
 

@@ -1,8 +1,8 @@
 // What of a program depends on sizes: bytes, addresses, extents and strides that kernels take, operands of eager kernels. A
 // program of exact sizes has one; one of symbols gets one for each assignment of sizes, without compiling anything.
 #pragma once
+#include "../../codegen/gemm/product_kernel.h"
 #include "../../runtime/kernels/kernel.h"
-#include "../../runtime/kernels/settled_product.h"
 #include "buffers.h"
 #include "costs.h"
 
@@ -39,7 +39,7 @@ struct Layout {
     std::vector<ScalarRef> scalars;
   };
   struct ProductStep {
-    SettledProduct product;
+    std::shared_ptr<const codegen::ProductKernel> kernel;
     Address a, b, bias, out;
   };
   struct Step {

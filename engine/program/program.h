@@ -18,7 +18,7 @@ struct SymbolicRegion;
 
 /// One kernel or eager call of a program, for explain() and dumps.
 struct ProgramStep {
-  std::string name;      // "k0_sin_cos_add", or "mm (eager kernel)"
+  std::string name;      // "k0_sin_cos_add", "gemm_64x512x784_bias", or "sum (eager kernel)"
   std::string assembly;  // annotated; empty for eager kernels and kernels of an earlier step
 };
 
@@ -48,8 +48,8 @@ class Program {
   /// Bytes of each live-out storage, in the order of Region::live. Of a program for many sizes: of the sizes it was planned at.
   std::vector<int64_t> output_bytes;
   int64_t arena_bytes = 0;
-  int n_kernels = 0;  // different ones
-  int n_eager = 0;    // steps
+  int n_kernels = 0;                // different ones
+  int n_products = 0, n_eager = 0;  // steps
   double compile_us = 0;
   uint64_t shape = 0;  // of a program for many sizes
   Graph graph;         // after the passes; kept for explanation

@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <utility>
 #include "../cpu.h"
+#include "gemm_plan.h"
 #include "isa/gemm_kernels.h"
 #include "pointwise.h"
 #include "run_kernel.h"
@@ -91,7 +93,7 @@ MatrixRef<T> bias_of(const TensorView& v) {
 }
 
 /// int64: wraps around, as the sum of products modulo 2^64.
-void multiply(const Product<int64_t>& p, int64_t* c) {
+void multiply_wrapping(const Product<int64_t>& p, int64_t* c) {
   for (int64_t i = 0; i < p.m; ++i) {
     for (int64_t j = 0; j < p.n; ++j) {
       uint64_t sum = 0;
@@ -113,16 +115,55 @@ bool is_plain(const MatrixRef<T>& bias, int64_t n) {
 }
 
 template <class T>
-void multiply(const Product<T>& p, T* c) {
+GemmShape shape_of(const Product<T>& p) {
+  return {CppType<T>::value, p.m, p.n, p.k, p.a.row_stride, p.a.col_stride, p.b.row_stride, p.b.col_stride};
+}
+
+/// A thread's latest plans: loops ask for the same few products again and again, and a plan takes longer than a small product.
+const GemmPlan& planned(const GemmShape& shape, const GemmRegisters& registers, bool bias) {
+  struct Entry {
+    GemmShape shape;
+    const GemmRegisters* registers = nullptr;
+    bool bias = false;
+    GemmPlan plan;
+  };
+  constexpr uint64_t kEntries = 8;
+  static thread_local Entry entries[kEntries];
+  const auto h = static_cast<uint64_t>(shape.m * 31 + shape.n * 7 + shape.k + shape.a_col * 3 + shape.b_col);
+  Entry& e = entries[(h ^ h >> 5) % kEntries];
+  if (e.registers != &registers || e.bias != bias || e.shape != shape)
+    e = {shape, &registers, bias, plan_product(shape, registers, bias)};
+  return e.plan;
+}
+
+/// With the C++ tiles of this level.
+template <class T>
+void multiply_in_tiles(const Product<T>& p, const T* bias, T* c) {
   const GemmKernels<T>& kernels = gemm_kernels<T>();
-  if (p.alpha == 1 && p.beta == 1 && p.k > 0 && is_plain(p.bias, p.n))
-    return kernels.product(p.m, p.n, p.k, p.a, p.b, c, p.bias.data);
-  if (p.k == 0) {
-    for (int64_t i = 0; i < p.m * p.n; ++i) c[i] = 0;
-  } else {
-    kernels.product(p.m, p.n, p.k, p.a, p.b, c, nullptr);
+  const GemmPlan& plan = planned(shape_of(p), kernels.registers, bias != nullptr);
+  const GemmTileFn fn = plan.dot ? kernels.dot_tile : kernels.chain_tile;
+  constexpr int64_t kBytes = sizeof(T);
+  Scratch scratch;
+  run_products(plan, {{{fn, fn}, {fn, fn}}}, {p.batch, p.a_batch * kBytes, p.b_batch * kBytes}, p.a.data, p.b.data, bias, c,
+               scratch.bytes(static_cast<size_t>(plan.scratch_bytes)));
+}
+
+/// The batch: in tiles all of it, else one product after another. What tiles cannot add they leave to add_bias.
+template <class T>
+void multiply(Product<T> p, T* c) {
+  const GemmKernels<T>& kernels = gemm_kernels<T>();
+  const bool scaled = p.alpha != 1 || (p.beta != 0 && p.beta != 1), tiles = kernels.product == nullptr && p.k > 0;
+  const bool plain = tiles && !scaled && p.beta == 1 && is_plain(p.bias, p.n);
+  if (tiles) multiply_in_tiles(p, plain ? p.bias.data : nullptr, c);
+  for (int64_t i = 0; i < p.batch; ++i, c += p.m * p.n, p.a.data += p.a_batch, p.b.data += p.b_batch) {
+    if (p.k == 0) std::fill_n(c, p.m * p.n, T(0));
+    else if (!tiles) kernels.product(p.m, p.n, p.k, p.a, p.b, c);
+    if (!plain && (scaled || p.beta != 0)) kernels.add_bias(p.m, p.n, c, p.alpha, p.beta, p.bias);
   }
-  if (p.alpha != 1 || p.beta != 0) kernels.add_bias(p.m, p.n, c, p.alpha, p.beta, p.bias);
+}
+
+void multiply(Product<int64_t> p, int64_t* c) {
+  for (int64_t i = 0; i < p.batch; ++i, c += p.m * p.n, p.a.data += p.a_batch, p.b.data += p.b_batch) multiply_wrapping(p, c);
 }
 
 template <class T>
@@ -160,47 +201,43 @@ void run_typed(const KernelArgs& args) {
     p.alpha = args.n_scalars > 1 ? args.scalars[1].to<T>() : T(1);
   }
   DenseOutput out(args.out, first ? in[0].data : nullptr);
-  T* c = static_cast<T*>(out.data());
-  for (int64_t i = 0; i < p.batch; ++i, c += p.m * p.n) {
-    multiply(p, c);
-    p.a.data += p.a_batch;
-    p.b.data += p.b_batch;
-  }
+  multiply(p, static_cast<T*>(out.data()));
   out.finish();
 }
 
-template <class T>
-void run_settled(const SettledProduct& p, const void* a, const void* b, const void* bias, void* c) {
-  gemm_kernels<T>().product(p.m, p.n, p.k, {static_cast<const T*>(a), p.a_row, p.a_col},
-                            {static_cast<const T*>(b), p.b_row, p.b_col}, static_cast<T*>(c), static_cast<const T*>(bias));
-}
-
+/// By address a bias only has to be there.
 template <class T>
 bool settle_typed(const KernelArgs& args, SettledProduct& p) {
-  const TensorView &a = args.in[0], &b = args.in[1];
+  const size_t first = args.op == Op::addmm ? 1 : 0;
+  const TensorView &a = args.in[first], &b = args.in[first + 1];
+  const size_t d = b.sizes.size() - 2;
   MatrixRef<T> x{}, y{};
-  if (!fits_matrix(b, y)) return false;
-  if (args.op == Op::linear) {
-    if (!fits_rows(a, x)) return false;
-    if (args.in.size() > 2 && args.in[2].data && !is_plain(bias_of<T>(args.in[2]), b.sizes[0])) return false;
-    std::swap(y.row_stride, y.col_stride);
-    p.n = b.sizes[0];
-  } else {
-    if (!fits_matrix(a, x)) return false;
-    p.n = b.sizes[1];
+  if (!fits_matrix(b, y) || !(args.op == Op::linear ? fits_rows(a, x) : fits_matrix(a, x))) return false;
+  if (args.op == Op::linear) std::swap(y.row_stride, y.col_stride);
+  GemmShape& s = p.shape;
+  s.dtype = CppType<T>::value;
+  s.n = args.op == Op::linear ? b.sizes[0] : b.sizes[d + 1];
+  s.k = a.sizes[a.sizes.size() - 1];
+  if (args.op == Op::bmm) {
+    p.batch = a.sizes[0];
+    p.a_batch = a.strides[0];
+    p.b_batch = b.strides[0];
   }
-  p.k = a.sizes[a.sizes.size() - 1];
-  p.m = args.out.numel() / p.n;
-  p.a_row = x.row_stride, p.a_col = x.col_stride;
-  p.b_row = y.row_stride, p.b_col = y.col_stride;
-  p.run = run_settled<T>;
-  return p.k > 0;
+  s.m = args.out.numel() / s.n / p.batch;
+  s.a_row = x.row_stride, s.a_col = x.col_stride;
+  s.b_row = y.row_stride, s.b_col = y.col_stride;
+  p.a = static_cast<int8_t>(first);
+  p.b = static_cast<int8_t>(first + 1);
+  if (args.op == Op::addmm) p.bias = 0;
+  else if (args.op == Op::linear && args.in.size() > 2 && args.in[2].data) p.bias = 2;
+  return s.k > 0 && (p.bias < 0 || is_plain(bias_of<T>(args.in[static_cast<size_t>(p.bias)]), s.n));
 }
 
 }  // namespace
 
 bool settle_product(const KernelArgs& args, SettledProduct& p) {
-  if ((args.op != Op::mm && args.op != Op::linear) || args.out.numel() == 0 || !is_contiguous(args.out.sizes, args.out.strides))
+  if (op_info(args.op).kind != OpKind::Gemm || args.n_scalars > 0 || args.out.numel() == 0 ||
+      !is_contiguous(args.out.sizes, args.out.strides))
     return false;
   if (args.out.dtype == ScalarType::Float) return settle_typed<float>(args, p);
   return args.out.dtype == ScalarType::Double && settle_typed<double>(args, p);

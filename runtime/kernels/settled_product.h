@@ -1,18 +1,19 @@
 // A matrix product whose geometry has been looked at: what is left at run time is the arithmetic.
 #pragma once
+#include "gemm_plan.h"
 #include "kernel.h"
 
 namespace sinter {
 
+/// c = a b, or a b + bias (n dense elements, added to every row); a batch of equal ones. Operands by their number in the call.
 struct SettledProduct {
-  int64_t m = 0, n = 0, k = 0;
-  int64_t a_row = 0, a_col = 0, b_row = 0, b_col = 0;  // strides in elements
-  /// c = a b, or a b + bias where there is one; the kernels of the ISA level at settling.
-  void (*run)(const SettledProduct& p, const void* a, const void* b, const void* bias, void* c) = nullptr;
+  GemmShape shape;
+  int64_t batch = 1, a_batch = 0, b_batch = 0;  // how many; from one to the next in elements, results are neighbours
+  int8_t a = 0, b = 1, bias = -1;
 };
 
-/// Settles an mm or linear call; `args` needs no data, but a bias that is there must have some address. False for what the eager
-/// kernel does more for: copies of operands, other types, empty results. Computes what run_kernel does, to the bit.
+/// Settles an mm, bmm, addmm or linear call; `args` needs no data, but a bias that is there must have some address. False for what
+/// the eager kernel does more for: copies of operands, other types, scalars, empty results.
 bool settle_product(const KernelArgs& args, SettledProduct& p);
 
 }  // namespace sinter

@@ -28,7 +28,7 @@ void Rates::count(const CompiledState& state) {
     for (const GraphNode& n : program->graph.nodes)
       if (!n.dead && !n.is_input() && n.event >= 0) needed[static_cast<size_t>(n.event)] = true;
     const int64_t all = std::count(needed.begin(), needed.end(), true);
-    const int64_t steps = std::min<int64_t>(program->n_eager, all);
+    const int64_t steps = std::min<int64_t>(program->n_eager + program->n_products, all);
     eager += steps;
     fused += all - steps;
   }

@@ -1,143 +1,11 @@
-// Matrix products of one element type: register tiles for small ones, Eigen for the others.
+// Tiles of matrix products of one element type in C++, called as the emitted ones are; the order is that of gemm_order.h.
 // Included only by files of this folder (see lanes.h).
 #pragma once
-// GCC 12 takes the undefined operand inside AVX-512 intrinsics for a variable of ours (bug 105593).
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-// Blocks above this many bytes are packed on the heap: Eigen's own limit of 128 KiB overflows a small thread's stack.
-#define EIGEN_STACK_ALLOCATION_LIMIT 8192
-#include <Eigen/Core>
+#include "../gemm_order.h"
 #include "gemm_kernels.h"
 #include "lanes.h"
 
 namespace sinter::SINTER_LEVEL::lanes {
-
-// a * b + c, rounded once where the level has the instruction.
-#if defined(SINTER_LEVEL_v4)
-[[gnu::always_inline]] inline Vec<float> mul_add(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm512_fmadd_ps(a, b, c); }
-[[gnu::always_inline]] inline Vec<double> mul_add(Vec<double> a, Vec<double> b, Vec<double> c) {
-  return _mm512_fmadd_pd(a, b, c);
-}
-#elif defined(SINTER_LEVEL_v3)
-[[gnu::always_inline]] inline Vec<float> mul_add(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm256_fmadd_ps(a, b, c); }
-[[gnu::always_inline]] inline Vec<double> mul_add(Vec<double> a, Vec<double> b, Vec<double> c) {
-  return _mm256_fmadd_pd(a, b, c);
-}
-#else
-template <class V>
-[[gnu::always_inline]] inline V mul_add(V a, V b, V c) {
-  return a * b + c;
-}
-#endif
-
-/// An MR x (NV vectors) block of c. `tail`: elements of the last vector that exist, 0 = all. b's rows are ldb apart. `bias`:
-/// added here, where c is in registers, or null.
-template <class T, int MR, int NV, bool kTail>
-void tile(int64_t k, MatrixRef<T> a, const T* b, int64_t ldb, T* c, int64_t ldc, int tail, const T* bias) {
-  constexpr int kW = kWidth<T>;
-  Vec<T> acc[MR][NV];
-#pragma GCC unroll 8
-  for (int i = 0; i < MR; ++i) {
-#pragma GCC unroll 2
-    for (int j = 0; j < NV; ++j) acc[i][j] = Vec<T>{};
-  }
-  for (int64_t q = 0; q < k; ++q) {
-    Vec<T> bv[NV];
-#pragma GCC unroll 2
-    for (int j = 0; j < NV; ++j)
-      bv[j] = kTail && j == NV - 1 ? load_part(b + q * ldb + j * kW, tail) : load_vec(b + q * ldb + j * kW);
-#pragma GCC unroll 8
-    for (int i = 0; i < MR; ++i) {
-      const Vec<T> av = splat<T>(a.data[i * a.row_stride + q * a.col_stride]);
-#pragma GCC unroll 2
-      for (int j = 0; j < NV; ++j) acc[i][j] = mul_add(av, bv[j], acc[i][j]);
-    }
-  }
-  if (bias != nullptr) {
-#pragma GCC unroll 2
-    for (int j = 0; j < NV; ++j) {
-      const Vec<T> x = kTail && j == NV - 1 ? load_part(bias + j * kW, tail) : load_vec(bias + j * kW);
-#pragma GCC unroll 8
-      for (int i = 0; i < MR; ++i) acc[i][j] = acc[i][j] + x;
-    }
-  }
-#pragma GCC unroll 8
-  for (int i = 0; i < MR; ++i) {
-#pragma GCC unroll 2
-    for (int j = 0; j < NV; ++j) {
-      T* to = c + i * ldc + j * kW;
-      if (kTail && j == NV - 1) store_part(to, acc[i][j], tail);
-      else store_vec(to, acc[i][j]);
-    }
-  }
-}
-
-/// All rows of one panel of NV vectors.
-template <class T, int NV, bool kTail>
-void panel(int64_t m, int64_t k, MatrixRef<T> a, const T* b, int64_t ldb, T* c, int64_t ldc, int tail, const T* bias) {
-  constexpr int kMost = 8 / NV;
-  const auto next = [&](int rows) {
-    a.data += rows * a.row_stride;
-    c += rows * ldc;
-    m -= rows;
-  };
-  while (m >= kMost) tile<T, kMost, NV, kTail>(k, a, b, ldb, c, ldc, tail, bias), next(kMost);
-  if (NV == 1 && m >= 4) tile<T, 4, NV, kTail>(k, a, b, ldb, c, ldc, tail, bias), next(4);
-  if (m >= 2) tile<T, 2, NV, kTail>(k, a, b, ldb, c, ldc, tail, bias), next(2);
-  if (m >= 1) tile<T, 1, NV, kTail>(k, a, b, ldb, c, ldc, tail, bias);
-}
-
-/// Sum over k in order, one accumulator per element of c. b row-major with rows ldb apart.
-template <class T>
-void small_product(int64_t m, int64_t n, int64_t k, MatrixRef<T> a, const T* b, int64_t ldb, T* c, const T* bias) {
-  constexpr int kW = kWidth<T>;
-  const auto bias_at = [&](int64_t j) { return bias == nullptr ? nullptr : bias + j; };
-  int64_t j = 0;
-  for (; j + 2 * kW <= n; j += 2 * kW) panel<T, 2, false>(m, k, a, b + j, ldb, c + j, n, 0, bias_at(j));
-  const int rest = static_cast<int>(n - j);
-  if (rest > kW) panel<T, 2, true>(m, k, a, b + j, ldb, c + j, n, rest - kW, bias_at(j));
-  else if (rest == kW) panel<T, 1, false>(m, k, a, b + j, ldb, c + j, n, 0, bias_at(j));
-  else if (rest > 0) panel<T, 1, true>(m, k, a, b + j, ldb, c + j, n, rest, bias_at(j));
-}
-
-/// b (its columns dense) as rows of n elements.
-template <class T>
-void pack(MatrixRef<T> b, int64_t k, int64_t n, T* to) {
-  int64_t j = 0;
-  if constexpr (sizeof(T) == 4) {
-    for (; j + 4 <= n; j += 4) {  // blocks of 4 x 4, transposed in registers
-      const float* from = b.data + j * b.col_stride;
-      int64_t q = 0;
-      for (; q + 4 <= k; q += 4) {
-        __m128 r0 = _mm_loadu_ps(from + q), r1 = _mm_loadu_ps(from + q + b.col_stride);
-        __m128 r2 = _mm_loadu_ps(from + q + 2 * b.col_stride), r3 = _mm_loadu_ps(from + q + 3 * b.col_stride);
-        _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
-        _mm_storeu_ps(to + q * n + j, r0);
-        _mm_storeu_ps(to + (q + 1) * n + j, r1);
-        _mm_storeu_ps(to + (q + 2) * n + j, r2);
-        _mm_storeu_ps(to + (q + 3) * n + j, r3);
-      }
-      for (; q < k; ++q)
-        for (int64_t c = 0; c < 4; ++c) to[q * n + j + c] = from[q + c * b.col_stride];
-    }
-  }
-  for (; j < n; ++j)
-    for (int64_t q = 0; q < k; ++q) to[q * n + j] = b.data[q + j * b.col_stride];
-}
-
-template <class T, int kOrder>
-using EigenMatrix = Eigen::Map<const Eigen::Matrix<T, -1, -1, kOrder>, 0, Eigen::OuterStride<>>;
-
-template <class T, int kA, int kB>
-[[gnu::noinline]] void eigen_product(int64_t m, int64_t n, int64_t k, MatrixRef<T> a, MatrixRef<T> b, T* c) {
-  const EigenMatrix<T, kA> x(a.data, m, k, Eigen::OuterStride<>(kA == Eigen::RowMajor ? a.row_stride : a.col_stride));
-  const EigenMatrix<T, kB> y(b.data, k, n, Eigen::OuterStride<>(kB == Eigen::RowMajor ? b.row_stride : b.col_stride));
-  Eigen::Map<Eigen::Matrix<T, -1, -1, Eigen::RowMajor>> z(c, m, n);
-  z.noalias() = x * y;
-}
-
-inline constexpr int64_t kSmallProduct = 32 * 1024;  // multiply-adds up to which register tiles beat Eigen's packing
-inline constexpr int64_t kPackBytes = 16 * 1024;     // of b, on the stack
 
 template <class T>
 void add_bias(int64_t m, int64_t n, T* c, T alpha, T beta, MatrixRef<T> bias) {
@@ -160,23 +28,151 @@ void add_bias(int64_t m, int64_t n, T* c, T alpha, T beta, MatrixRef<T> bias) {
   }
 }
 
-template <class T>
-void product(int64_t m, int64_t n, int64_t k, MatrixRef<T> a, MatrixRef<T> b, T* c, const T* bias) {
-  const bool a_rows = a.col_stride == 1 || k == 1, b_rows = b.col_stride == 1 || n == 1;
-  if (m * n * k <= kSmallProduct) {
-    if (b_rows) return small_product(m, n, k, a, b.data, b.row_stride, c, bias);
-    // With one row of a, packing costs more than the product.
-    if (k * n * static_cast<int64_t>(sizeof(T)) <= (m == 1 ? kPackBytes / 16 : kPackBytes)) {
-      alignas(64) T packed[kPackBytes / sizeof(T)];
-      pack(b, k, n, packed);
-      return small_product(m, n, k, a, packed, n, c, bias);
-    }
-  }
-  constexpr int kR = Eigen::RowMajor, kC = Eigen::ColMajor;
-  const auto fn = a_rows ? (b_rows ? eigen_product<T, kR, kR> : eigen_product<T, kR, kC>)
-                         : (b_rows ? eigen_product<T, kC, kR> : eigen_product<T, kC, kC>);
-  fn(m, n, k, a, b, c);
-  if (bias != nullptr) add_bias(m, n, c, T(1), T(1), {bias, 0, 1});
+#if !defined(SINTER_LEVEL_v2)
+
+// a * b + c, rounded once.
+#if defined(SINTER_LEVEL_v4)
+[[gnu::always_inline]] inline Vec<float> mul_add(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm512_fmadd_ps(a, b, c); }
+[[gnu::always_inline]] inline Vec<double> mul_add(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return _mm512_fmadd_pd(a, b, c);
 }
+#else
+[[gnu::always_inline]] inline Vec<float> mul_add(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm256_fmadd_ps(a, b, c); }
+[[gnu::always_inline]] inline Vec<double> mul_add(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return _mm256_fmadd_pd(a, b, c);
+}
+#endif
+
+template <class T>
+[[gnu::always_inline]] inline const T* moved(const T* p, int64_t bytes) {
+  return reinterpret_cast<const T*>(reinterpret_cast<const char*>(p) + bytes);
+}
+
+/// R rows of NV vectors of one tile, from row `first` on.
+template <class T, int R, int NV>
+void chain_rows(const GemmTile& t, int first) {
+  constexpr int kW = kWidth<T>;
+  const GemmTileShape& shape = *t.shape;
+  const T *v = static_cast<const T*>(t.v), *s = moved(static_cast<const T*>(t.s), first * shape.s_s);
+  T* totals = static_cast<T*>(t.totals) + first * NV * kW;
+  Vec<T> acc[R][NV];
+  bool earlier = t.earlier != 0;
+  for (int64_t done = 0; done < t.k; done += kGemmBlock) {
+    const int64_t end = done + kGemmBlock < t.k ? done + kGemmBlock : t.k;
+#pragma GCC unroll 8
+    for (int i = 0; i < R; ++i)
+#pragma GCC unroll 2
+      for (int j = 0; j < NV; ++j) acc[i][j] = Vec<T>{};
+    for (int64_t q = done; q < end; ++q, v = moved(v, shape.v_k), s = moved(s, shape.s_k)) {
+      Vec<T> x[NV];
+#pragma GCC unroll 2
+      for (int j = 0; j < NV; ++j)
+        x[j] = shape.mask_loads && shape.tail && j == NV - 1 ? load_part(v + j * kW, shape.tail) : load_vec(v + j * kW);
+#pragma GCC unroll 8
+      for (int i = 0; i < R; ++i) {
+        const Vec<T> y = splat<T>(*moved(s, i * shape.s_s));
+#pragma GCC unroll 2
+        for (int j = 0; j < NV; ++j) acc[i][j] = mul_add(y, x[j], acc[i][j]);
+      }
+    }
+    const bool last = end == t.k && t.more == 0;
+#pragma GCC unroll 8
+    for (int i = 0; i < R; ++i)
+#pragma GCC unroll 2
+      for (int j = 0; j < NV; ++j) {
+        T* total = totals + (i * NV + j) * kW;
+        if (earlier) acc[i][j] = acc[i][j] + load_vec(total);
+        if (!last) store_vec(total, acc[i][j]);
+      }
+    earlier = true;
+  }
+  if (t.more) return;
+  const T* bias = static_cast<const T*>(t.bias);
+  T* c = static_cast<T*>(t.c);
+#pragma GCC unroll 8
+  for (int i = 0; i < R; ++i)
+#pragma GCC unroll 2
+    for (int j = 0; j < NV; ++j) {
+      const int count = shape.tail && j == NV - 1 ? shape.tail : kW;
+      if (shape.bias_s) acc[i][j] = acc[i][j] + splat<T>(bias[first + i]);
+      if (shape.bias_v) acc[i][j] = acc[i][j] + load_part(bias + j * kW, count);
+      if (shape.c_v == sizeof(T)) {
+        store_part(const_cast<T*>(moved(c, (first + i) * shape.c_s)) + j * kW, acc[i][j], count);
+        continue;
+      }
+      T row[kW];
+      store_vec(row, acc[i][j]);
+      for (int e = 0; e < count; ++e) *const_cast<T*>(moved(c, (first + i) * shape.c_s + (j * kW + e) * shape.c_v)) = row[e];
+    }
+}
+
+template <class T, int NV>
+void chain_vectors(const GemmTile& t) {
+  const int rows = t.shape->rows;
+  int i = 0;
+#if defined(SINTER_LEVEL_v4)
+  for (; i + 8 <= rows; i += 8) chain_rows<T, 8, NV>(t, i);
+#endif
+  for (; i + 4 <= rows; i += 4) chain_rows<T, 4, NV>(t, i);
+  if (i + 2 <= rows) chain_rows<T, 2, NV>(t, i), i += 2;
+  if (i < rows) chain_rows<T, 1, NV>(t, i);
+}
+
+template <class T>
+void chain_tile(const GemmTile* t) {
+  if (t->shape->vectors == 1) chain_vectors<T, 1>(*t);
+  else chain_vectors<T, 2>(*t);
+}
+
+/// Sums of one row of the s side with NC columns of the v side.
+template <class T, int NC>
+void dot_columns(const GemmTile& t, int row, int first) {
+  constexpr int kW = kWidth<T>, kLanes = kDotBytes / static_cast<int>(sizeof(T)), kParts = kLanes / kW;
+  const GemmTileShape& shape = *t.shape;
+  const T *s = moved(static_cast<const T*>(t.s), row * shape.s_s), *v = moved(static_cast<const T*>(t.v), first * shape.v_k);
+  Vec<T> acc[NC][kParts] = {};
+  int64_t q = 0;
+  for (; q + kLanes <= t.k; q += kLanes)
+#pragma GCC unroll 2
+    for (int p = 0; p < kParts; ++p) {
+      const Vec<T> x = load_vec(s + q + p * kW);
+#pragma GCC unroll 4
+      for (int j = 0; j < NC; ++j) acc[j][p] = mul_add(x, load_vec(moved(v, j * shape.v_k) + q + p * kW), acc[j][p]);
+    }
+  for (int p = 0; p < kParts && q + p * kW < t.k; ++p) {
+    const int count = t.k - q - p * kW < kW ? static_cast<int>(t.k - q - p * kW) : kW;
+    const Vec<T> x = load_part(s + q + p * kW, count);
+#pragma GCC unroll 4
+    for (int j = 0; j < NC; ++j) acc[j][p] = mul_add(x, load_part(moved(v, j * shape.v_k) + q + p * kW, count), acc[j][p]);
+  }
+  for (int j = 0; j < NC; ++j) {
+    T lane[kLanes];
+    for (int p = 0; p < kParts; ++p) store_vec(lane + p * kW, acc[j][p]);
+    for (int h = kLanes / 2; h > 0; h /= 2)
+      for (int l = 0; l < h; ++l) lane[l] = lane[l] + lane[l + h];
+    if (shape.bias_s) lane[0] = lane[0] + static_cast<const T*>(t.bias)[row];
+    if (shape.bias_v) lane[0] = lane[0] + static_cast<const T*>(t.bias)[first + j];
+    *const_cast<T*>(moved(static_cast<const T*>(t.c), row * shape.c_s + (first + j) * shape.c_v)) = lane[0];
+  }
+}
+
+template <class T>
+void dot_tile(const GemmTile* t) {
+  for (int i = 0; i < t->shape->rows; ++i) {
+    int j = 0;
+    for (; j + 4 <= t->shape->vectors; j += 4) dot_columns<T, 4>(*t, i, j);
+    for (; j < t->shape->vectors; ++j) dot_columns<T, 1>(*t, i, j);
+  }
+}
+
+/// Sums that GCC keeps in registers.
+template <class T>
+inline constexpr GemmRegisters kTileRegisters = {kWidth<T>, kVecBytes == 64 ? 8 : 4,     {0, 2, 2, 2, 2, 2, 2, 2, 2},
+                                                 8,         {0, 8, 8, 8, 8, 8, 8, 8, 8}, true};
+
+template <class T>
+inline constexpr GemmKernels<T> kKernels = {nullptr, kTileRegisters<T>, chain_tile<T>, dot_tile<T>, add_bias<T>};
+
+#endif
 
 }  // namespace sinter::SINTER_LEVEL::lanes

@@ -1,0 +1,27 @@
+#include "tile_spec.h"
+
+namespace sinter::codegen {
+
+namespace {
+
+// Most vectors for 1, 2, ... rows: about 24 (AVX-512) and 12 sums, which hide the latency of the multiply-adds and leave room for
+// operands. More than 8 rows would lie in one set of the first cache when rows are a page apart.
+constexpr GemmRegisters kAvx512 = {16, 8, {0, 12, 8, 6, 4, 4, 3, 3, 2}, 8, {0, 8, 8, 6, 4, 4, 3, 3, 2}, true};
+constexpr GemmRegisters kAvx2 = {8, 6, {0, 6, 4, 3, 2, 2, 2, 0, 0}, 4, {0, 4, 2, 1, 1, 0, 0, 0, 0}, false};
+
+constexpr GemmRegisters halved(GemmRegisters r) {
+  r.lanes /= 2;
+  return r;
+}
+constexpr GemmRegisters kAvx512Double = halved(kAvx512), kAvx2Double = halved(kAvx2);
+
+}  // namespace
+
+const GemmRegisters& tile_registers(Isa isa, ScalarType dtype) {
+  if (isa == Isa::Avx512) return dtype == ScalarType::Double ? kAvx512Double : kAvx512;
+  return dtype == ScalarType::Double ? kAvx2Double : kAvx2;
+}
+
+EmittedTile emit_tile(const TileSpec& spec) { return spec.dot_k > 0 ? emit_dot_tile(spec) : emit_chain_tile(spec); }
+
+}  // namespace sinter::codegen

@@ -1,0 +1,36 @@
+// What code is emitted for a register tile of a matrix product; all of it is the key under which the code is shared.
+#pragma once
+#include <cstdint>
+#include <vector>
+#include "../../runtime/cpu.h"
+#include "../../runtime/dtype.h"
+#include "../../runtime/kernels/gemm_plan.h"
+
+namespace sinter::codegen {
+
+struct TileSpec {
+  ScalarType dtype = ScalarType::Float;
+  Isa isa = Isa::Avx512;
+  GemmTileShape shape;
+  bool blocks = false;  // chain: k may be longer than kGemmBlock
+  int64_t dot_k = 0;    // above 0: lanes along k, of this length
+  friend bool operator==(const TileSpec&, const TileSpec&) = default;
+};
+
+/// What fits into the registers of an instruction set.
+const GemmRegisters& tile_registers(Isa isa, ScalarType dtype);
+
+/// Position-independent machine code of a GemmTileFn; what follows `code_bytes` are its constants.
+struct EmittedTile {
+  std::vector<uint8_t> bytes;
+  size_t code_bytes = 0;
+};
+
+/// @throws Xbyak::Error when strides do not fit an instruction.
+EmittedTile emit_tile(const TileSpec& spec);
+
+// The two forms (gemm_order.h).
+EmittedTile emit_chain_tile(const TileSpec& spec);
+EmittedTile emit_dot_tile(const TileSpec& spec);
+
+}  // namespace sinter::codegen
