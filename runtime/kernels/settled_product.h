@@ -12,8 +12,8 @@ struct SettledProduct {
   int8_t a = 0, b = 1, bias = -1;
 };
 
-/// Settles an mm, bmm, addmm or linear call; `args` needs no data, but a bias that is there must have some address. False for what
-/// the eager kernel does more for: copies of operands, other types, scalars, empty results.
+/// Settles an mm, bmm, addmm or linear call; `args` needs no data, but a bias that is there must have some address. False for
+/// what the eager kernel does more for: copies of operands, other types, scalars, empty results.
 bool settle_product(const KernelArgs& args, SettledProduct& p);
 
 }  // namespace sinter
