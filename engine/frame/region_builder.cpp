@@ -167,7 +167,7 @@ Obtained find_symbolic(Context& context, Leaf& leaf, const WantedProgram& wanted
 /// A new program of this leaf for many sizes. Empty: there is none for these.
 Obtained compile_symbolic(Context& context, Leaf& leaf, const WantedProgram& wanted, bool& compiled_now) {
   constexpr int kMostSymbolicPrograms = 32;
-  if (leaf.free_dims.empty() || leaf.symbolic_programs >= kMostSymbolicPrograms) return {};
+  if (leaf.free_dims.empty() || leaf.symbolic_programs >= kMostSymbolicPrograms || SINTER_MUTANT(sizes_never_symbols)) return {};
   auto made = std::make_unique<ProgramEntry>();
   made->isa = isa();
   made->live = wanted.live;
@@ -235,8 +235,10 @@ Obtained obtain_program(Context& context, Leaf& leaf, const WantedProgram& wante
   RootBits live = wanted.live;
   int others = 0;
   bool known = false;  // these sizes have a program
+  bool fits = false;   // or are among those of one that does not cover what is live
   ProgramEntry* evicted = nullptr;
   for (ProgramEntry* e = leaf.programs.load(std::memory_order_acquire); e != nullptr; e = e->next, ++others) {
+    if (e->layouts && e->isa == isa()) fits |= e->layouts->find(wanted.symbols_key) != nullptr;
     if (e->layouts || e->sizes_key != wanted.sizes_key || e->isa != isa()) continue;
     known = true;
     const bool covers = covers_live(*e, wanted.live, wanted.saves != nullptr ? &wanted.saves->only : nullptr);
@@ -250,10 +252,10 @@ Obtained obtain_program(Context& context, Leaf& leaf, const WantedProgram& wante
   const auto count_recompile = [&] {
     if (entry.variants.load() > 1 && others == 0) context.count(context.counters.recompiles);
   };
-  if (leaf.dynamic && !known && !SINTER_MUTANT(sizes_never_symbols)) {
+  if (leaf.dynamic && !known) {
+    if (others > 0 && !fits && !seen_before(leaf, wanted.sizes_key)) return {};
     Obtained found = compile_symbolic(context, leaf, wanted, compiled_now);
     if (found.entry != nullptr) return count_recompile(), std::move(found);
-    if (others > 0 && !seen_before(leaf, wanted.sizes_key)) return {};
   }
   if (evicted != nullptr) {
     if (!restore(context, leaf, *evicted, compiled_now)) return {};

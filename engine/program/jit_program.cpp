@@ -98,7 +98,7 @@ std::unique_ptr<const Layout> JitProgram::lay_out(const Region& region) const {
   if (!apply(sizes_->patches, symbols, sized, steps)) return nullptr;
   BufferPlan buffers = buffers_;
   size_buffers(sized, steps, buffers);
-  Layout layout = make_layout(sized, steps, buffers, n_inputs_);
+  Layout layout = make_sized_layout(sized, steps, buffers, n_inputs_);
   for (size_t i = 0; i < steps.size(); ++i) {
     if (!runs(sized, steps[i])) continue;
     layout.costs.push_back(cost_of(sized, steps[i]));

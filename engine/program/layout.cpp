@@ -4,6 +4,7 @@
 #include "cache.h"
 #include "scalar_bits.h"
 #include "split.h"
+#include "symbolic_sizes.h"
 
 namespace sinter {
 
@@ -11,8 +12,8 @@ namespace {
 
 class LayoutBuilder {
  public:
-  LayoutBuilder(const Graph& graph, const BufferPlan& buffers, size_t region_inputs)
-      : graph_(graph), buffers_(buffers), n_inputs_(region_inputs) {}
+  LayoutBuilder(const Graph& graph, const BufferPlan& buffers, size_t region_inputs, bool emits_products)
+      : graph_(graph), buffers_(buffers), n_inputs_(region_inputs), emits_products_(emits_products) {}
 
   Layout run(const std::vector<PlannedStep>& steps) {
     out_.output_bytes = buffers_.output_bytes;
@@ -106,7 +107,7 @@ class LayoutBuilder {
       e.in.push_back(v < 0 ? Layout::Address()
                            : address_of(fuse::base_of(graph_, v), graph_[v].is_view() ? graph_[v].meta.offset * size : 0));
     }
-    if (Layout::ProductStep p; settles(e, p)) {
+    if (Layout::ProductStep p; emits_products_ && settles(e, p)) {
       out_.order.push_back({Layout::Step::Product, static_cast<uint32_t>(out_.products.size())});
       out_.products.push_back(std::move(p));
       return;
@@ -138,6 +139,7 @@ class LayoutBuilder {
   const Graph& graph_;
   const BufferPlan& buffers_;
   size_t n_inputs_;
+  bool emits_products_;
   int64_t product_scratch_ = 0;
   Layout out_;
 };
@@ -145,7 +147,12 @@ class LayoutBuilder {
 }  // namespace
 
 Layout make_layout(const Graph& graph, const std::vector<PlannedStep>& steps, const BufferPlan& buffers, size_t region_inputs) {
-  return LayoutBuilder(graph, buffers, region_inputs).run(steps);
+  return LayoutBuilder(graph, buffers, region_inputs, /*emits_products=*/true).run(steps);
+}
+
+Layout make_sized_layout(const Graph& graph, const std::vector<PlannedStep>& steps, const BufferPlan& buffers,
+                         size_t region_inputs) {
+  return LayoutBuilder(graph, buffers, region_inputs, /*emits_products=*/false).run(steps);
 }
 
 }  // namespace sinter

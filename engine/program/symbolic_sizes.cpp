@@ -84,7 +84,13 @@ class ProgramTerms {
     for (size_t s = 0; s < sizes_.slots.size(); ++s) {
       const Each<TensorMeta> metas = {&region_.regions[0].slots[s].meta, &region_.regions[1].slots[s].meta,
                                       &region_.regions[2].slots[s].meta};
-      if (!terms_.meta(metas, s, sizes_.slot_patches)) return false;
+      if (!terms_.meta(metas, s, sizes_.region_patches)) return false;
+    }
+    for (size_t e = 0; e < region_.regions[0].events.size(); ++e) {
+      const Each<std::vector<int64_t>> ints = {&region_.regions[0].events[e].ints, &region_.regions[1].events[e].ints,
+                                               &region_.regions[2].events[e].ints};
+      if (!terms_.list(ints, SizePatch::EventInt, e, sizes_.region_patches)) return false;
+      sizes_.ints.push_back(*ints[0]);
     }
     return nodes() && all_steps();
   }
@@ -279,13 +285,18 @@ bool SymbolicSizes::symbols_of(const Region& region, SymbolValues& symbols) cons
     if (s >= 0 && s != size && !SINTER_MUTANT(sizes_of_one_symbol_differ)) return false;
     s = size;
   }
-  // Everything that eager inferred must be what the terms say.
+  // Everything that eager was told and inferred must be what the terms say.
   std::vector<RegionSlot> expected = slots;
-  for (const SizePatch& p : slot_patches) {
+  std::vector<std::vector<int64_t>> expected_ints = ints;
+  for (const SizePatch& p : region_patches) {
     int64_t value = 0;
     if (!p.term.value(symbols, value)) return false;
-    apply_to_meta(p, value, expected[static_cast<size_t>(p.at)].meta);
+    const auto at = static_cast<size_t>(p.at);
+    if (p.where == SizePatch::EventInt) expected_ints[at][static_cast<size_t>(p.index)] = value;
+    else apply_to_meta(p, value, expected[at].meta);
   }
+  for (size_t e = 0; e < expected_ints.size() && !SINTER_MUTANT(symbolic_integers_not_compared); ++e)
+    if (expected_ints[e] != region.events[e].ints) return false;
   if (SINTER_MUTANT(symbolic_geometry_not_compared)) return true;
   for (size_t s = 0; s < expected.size(); ++s)
     if (!same_geometry(expected[s].meta, region.slots[s].meta)) return false;
