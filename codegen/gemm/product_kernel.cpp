@@ -65,16 +65,6 @@ std::shared_ptr<const TileCode> build(const TileSpec& spec, NoKernel& why) {
   return nullptr;
 }
 
-std::shared_ptr<const TileCode> find_or_build(const TileSpec& spec, NoKernel& why) {
-  const std::lock_guard lock(cache_mutex);
-  Cache& c = cache();
-  const TileSpec key = key_of(spec);
-  if (auto code = c.find(key)) return code;
-  auto code = build(spec, why);
-  if (code) c.put(key, code);
-  return code;
-}
-
 /// One vector of 64 bytes would be loaded as often as broadcasts are; two of 32 bytes are not.
 GemmPlan plan_for(const SettledProduct& p, Isa& level) {
   GemmPlan plan = plan_product(p.shape, tile_registers(level, p.shape.dtype), p.bias >= 0);
@@ -86,6 +76,16 @@ GemmPlan plan_for(const SettledProduct& p, Isa& level) {
 }
 
 }  // namespace
+
+std::shared_ptr<const TileCode> get_tile(const TileSpec& spec, NoKernel& why) {
+  const std::lock_guard lock(cache_mutex);
+  Cache& c = cache();
+  const TileSpec key = key_of(spec);
+  if (auto code = c.find(key)) return code;
+  auto code = build(spec, why);
+  if (code) c.put(key, code);
+  return code;
+}
 
 TileCode::~TileCode() { free_code(reinterpret_cast<void*>(fn), bytes); }
 
@@ -107,7 +107,7 @@ std::shared_ptr<const ProductKernel> get_product(const SettledProduct& product, 
       spec.shape = plan.tile_shape(i, j);
       spec.blocks = plan.blocks;
       spec.dot_k = plan.dot ? plan.k : 0;
-      kernel->code[i][j] = find_or_build(spec, why);
+      kernel->code[i][j] = get_tile(spec, why);
       if (!kernel->code[i][j]) return nullptr;
       kernel->tiles.fn[i][j] = kernel->code[i][j]->fn;
     }

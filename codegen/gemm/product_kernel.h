@@ -21,6 +21,9 @@ class TileCode {
   const size_t bytes, code_bytes;
 };
 
+/// Finds or emits a tile. Null, and why, when there is none. Thread-safe.
+std::shared_ptr<const TileCode> get_tile(const TileSpec& spec, NoKernel& why);
+
 /// Immutable and shared by threads. Sums in the order of runtime/kernels/gemm_order.h: the eager kernel's bits.
 class ProductKernel {
  public:

@@ -14,6 +14,10 @@ std::vector<const char*> pass_names();
 bool verify_passes();
 void set_verify_passes(bool on);
 
+/// softmax(q k^T * scale + mask) v becomes scaled_dot_product_attention where nothing else needs scores or weights.
+bool fuse_attention(Graph& graph);
+/// Whether that still gives the bits of its spelling in a graph whose sizes have changed since.
+bool fused_attention_fits(const Graph& graph);
 /// Norms, softmax over the innermost dimension, mean, var, clamp and small losses become primitive operators, in the
 /// order of operations of their eager kernels (runtime/kernels/{softmax,norm,loss}.h, reduce_order.h).
 bool decompose(Graph& graph);

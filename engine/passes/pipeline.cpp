@@ -16,6 +16,7 @@ struct Pass {
 constexpr Pass kPasses[] = {
     {"remove_dead", remove_dead},        // nothing below looks at what nobody needs
     {"fold_views", fold_views},          //
+    {"fuse_attention", fuse_attention},  // what decompose would take apart
     {"decompose", decompose},            // library operators into primitive ones
     {"simplify", simplify},              //
     {"fold_views", fold_views},          // simplify and decompose made new ones

@@ -55,6 +55,11 @@ StepCost cost_of(const Graph& graph, const PlannedStep& step) {
     const GraphNode& left = graph[n.in[n.op == Op::addmm ? 1 : 0]];
     cost.flops = 2 * static_cast<double>(n.numel()) * static_cast<double>(left.meta.sizes.back());
   }
+  if (op_info(n.op).kind == OpKind::Attention) {  // both products
+    const SizeVec &q = graph[n.in[0]].meta.sizes, &k = graph[n.in[1]].meta.sizes;
+    const double rows = static_cast<double>(numel_of(q)) / static_cast<double>(std::max<int64_t>(q.back(), 1));
+    cost.flops = 2 * rows * static_cast<double>(k[k.size() - 2]) * static_cast<double>(q.back() + n.meta.sizes.back());
+  }
   return cost;
 }
 

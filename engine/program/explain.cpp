@@ -9,6 +9,7 @@ std::string JitProgram::step_name(size_t i) const {
   const PlannedStep& step = planned_[i];
   if (step.kernel) return fmt::format("k{}_{}", kernel_numbers_[i], codegen::kernel_name(step.lowered.spec));
   if (const auto* product = product_at(i)) return product->name();
+  if (const auto* attention = attention_at(i)) return attention->name();
   if (step.copy_to >= 0) return fmt::format("copy into input {}", step.copy_to);
   return fmt::format("{} (eager kernel)", op_info(graph[step.value].op).name);
 }
@@ -93,19 +94,34 @@ std::vector<std::string> JitProgram::symbols() const {
 
 std::string JitProgram::node_note(ValueId v) const { return v < 0 ? std::string() : graph.str(v); }
 
-const codegen::ProductKernel* JitProgram::product_at(size_t i) const {
+const Layout::Step* JitProgram::layout_step(size_t i) const {
   if (sizes_ || planned_[i].kernel || !runs(graph, planned_[i])) return nullptr;
   const auto before = std::count_if(planned_.begin(), planned_.begin() + static_cast<long>(i),
                                     [&](const PlannedStep& s) { return runs(graph, s); });
-  const Layout::Step& step = layout_.order[static_cast<size_t>(before)];
-  return step.kind == Layout::Step::Product ? layout_.products[step.index].kernel.get() : nullptr;
+  return &layout_.order[static_cast<size_t>(before)];
+}
+
+const codegen::ProductKernel* JitProgram::product_at(size_t i) const {
+  const Layout::Step* step = layout_step(i);
+  return step && step->kind == Layout::Step::Product ? layout_.products[step->index].kernel.get() : nullptr;
+}
+
+const codegen::AttentionKernel* JitProgram::attention_at(size_t i) const {
+  const Layout::Step* step = layout_step(i);
+  return step && step->kind == Layout::Step::Eager ? layout_.eager[step->index].attention.get() : nullptr;
 }
 
 bool JitProgram::is_first_product(size_t i) const {
-  const codegen::ProductKernel* product = product_at(i);
-  for (size_t k = 0; product && k < i; ++k)
-    if (const auto* other = product_at(k); other && other->name() == product->name()) return false;
-  return product != nullptr;
+  const auto emitted = [&](size_t k) { return product_at(k) != nullptr || attention_at(k) != nullptr; };
+  if (!emitted(i)) return false;
+  for (size_t k = 0; k < i; ++k)
+    if (emitted(k) && step_name(k) == step_name(i)) return false;
+  return true;
+}
+
+std::string JitProgram::product_listing(size_t i) const {
+  const auto* product = product_at(i);
+  return product ? product->disassembly() : attention_at(i)->disassembly();
 }
 
 std::vector<std::pair<std::string, std::string>> JitProgram::assembly() const {
@@ -118,7 +134,7 @@ std::vector<std::pair<std::string, std::string>> JitProgram::assembly() const {
     all.emplace_back(step_name(i), codegen::disassemble(*step.kernel, notes));
   }
   for (size_t i = 0; i < planned_.size(); ++i)
-    if (is_first_product(i)) all.emplace_back(step_name(i), product_at(i)->disassembly());
+    if (is_first_product(i)) all.emplace_back(step_name(i), product_listing(i));
   return all;
 }
 
@@ -132,7 +148,7 @@ std::vector<ProgramStep> JitProgram::steps() const {
       step.name += sizes_ ? " over " + graph.text_of(planned_[i].lowered.spec.sizes)
                           : fmt::format(" over {} elements", planned_[i].lowered.spec.sizes[0]);
     if (kernel_numbers_[i] == static_cast<int>(next)) step.assembly = std::move(listings[next++].second);
-    else if (is_first_product(i)) step.assembly = product_at(i)->disassembly();
+    else if (is_first_product(i)) step.assembly = product_listing(i);
     all.push_back(std::move(step));
   }
   return all;

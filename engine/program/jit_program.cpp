@@ -5,6 +5,7 @@
 #include "../../runtime/allocator.h"
 #include "../../runtime/mutants.h"
 #include "../../runtime/threads.h"
+#include "../passes/passes.h"
 #include "arena.h"
 #include "region_key.h"
 #include "scalar_bits.h"
@@ -57,8 +58,10 @@ void JitProgram::finish() {
     if (step.kernel) kernels_.push_back(step.kernel->fn);
     else ++n_eager;
   if (!sizes_) {
-    n_products = static_cast<int>(layout_.products.size());
-    n_eager = static_cast<int>(layout_.eager.size());
+    int attention = 0;
+    for (const Layout::EagerStep& e : layout_.eager) attention += e.attention != nullptr;
+    n_products = static_cast<int>(layout_.products.size()) + attention;
+    n_eager = static_cast<int>(layout_.eager.size()) - attention;
   }
   n_kernels = number_kernels();
 }
@@ -95,7 +98,7 @@ std::unique_ptr<const Layout> JitProgram::lay_out(const Region& region) const {
   if (!sizes_ || !sizes_->symbols_of(region, symbols)) return nullptr;
   Graph sized = graph;
   std::vector<PlannedStep> steps = planned_;
-  if (!apply(sizes_->patches, symbols, sized, steps)) return nullptr;
+  if (!apply(sizes_->patches, symbols, sized, steps) || !fused_attention_fits(sized)) return nullptr;
   BufferPlan buffers = buffers_;
   size_buffers(sized, steps, buffers);
   Layout layout = make_sized_layout(sized, steps, buffers, n_inputs_);
@@ -213,7 +216,7 @@ void JitProgram::run_eager(const Layout::EagerStep& step, char* const* bases, co
     args.scalars = values;
     args.out.data = bases[step.out.base] + step.out.offset;
     if (args.flags & kInplace) views[0].data = args.out.data;
-    run_kernel(args);
+    step.attention ? step.attention->run(args) : run_kernel(args);
   };
   if (n <= 16) [[likely]] {
     TensorView views[16];

@@ -36,8 +36,12 @@ class JitProgram final : public Program {
   void name_sizes();
   uint64_t shape_of_layouts() const;
   int number_kernels();
-  const codegen::ProductKernel* product_at(size_t i) const;  // of planned step i; null: none, or one for each size
-  bool is_first_product(size_t i) const;                     // of its name: what is listed
+  // Of planned step i; null: none, or one for each size.
+  const Layout::Step* layout_step(size_t i) const;
+  const codegen::ProductKernel* product_at(size_t i) const;
+  const codegen::AttentionKernel* attention_at(size_t i) const;
+  bool is_first_product(size_t i) const;  // of its name: what is listed; attention is a product too
+  std::string product_listing(size_t i) const;
   std::string node_note(ValueId v) const;
   std::string place_text(ValueId v) const;
 

@@ -112,23 +112,44 @@ class LayoutBuilder {
       out_.products.push_back(std::move(p));
       return;
     }
+    e.attention = attention_of(e);
     out_.order.push_back({Layout::Step::Eager, static_cast<uint32_t>(out_.eager.size())});
     out_.eager.push_back(std::move(e));
+  }
+
+  /// The call without data; operands have some address where they are there.
+  static KernelArgs geometry_of(const Layout::EagerStep& e, std::vector<TensorView>& views) {
+    static char somewhere;
+    views = e.views;
+    for (size_t i = 0; i < views.size(); ++i) views[i].data = e.in[i].base < 0 ? nullptr : &somewhere;
+    KernelArgs args = e.args;
+    args.in = views;
+    return args;
+  }
+  /// What `get(why)` makes, at the cost of the least recently used programs when code memory is full.
+  template <class Get>
+  static auto code_for(Get get) {
+    codegen::NoKernel why{};
+    auto code = get(why);
+    while (!code && why == codegen::NoKernel::CodeMemoryFull && ProgramCache::get().evict_one()) code = get(why);
+    return code;
+  }
+  /// Code of an attention step that needs no copies of its operands. Without, its eager kernel gives the same bits.
+  static std::shared_ptr<const codegen::AttentionKernel> attention_of(const Layout::EagerStep& e) {
+    std::vector<TensorView> views;
+    AttentionShape shape;
+    if (op_info(e.args.op).kind != OpKind::Attention || !settle_attention(geometry_of(e, views), shape)) return nullptr;
+    return code_for([&](codegen::NoKernel& why) { return codegen::get_attention(shape, why); });
   }
 
   /// Whether an eager step is a matrix product that needs no copies of its operands, and has code. Without, its eager kernel
   /// gives the same bits.
   bool settles(const Layout::EagerStep& e, Layout::ProductStep& p) {
-    std::vector<TensorView> views = e.views;
-    static char somewhere;  // an operand that is there
-    for (size_t i = 0; i < views.size(); ++i) views[i].data = e.in[i].base < 0 ? nullptr : &somewhere;
-    KernelArgs args = e.args;
-    args.in = views;
+    std::vector<TensorView> views;
+    const KernelArgs args = geometry_of(e, views);
     SettledProduct product;
     if (!settle_product(args, product)) return false;
-    codegen::NoKernel why{};
-    do p.kernel = codegen::get_product(product, why);
-    while (why == codegen::NoKernel::CodeMemoryFull && ProgramCache::get().evict_one());
+    p.kernel = code_for([&](codegen::NoKernel& why) { return codegen::get_product(product, why); });
     if (!p.kernel) return false;
     p.a = e.in[static_cast<size_t>(product.a)], p.b = e.in[static_cast<size_t>(product.b)], p.out = e.out;
     if (product.bias >= 0) p.bias = e.in[static_cast<size_t>(product.bias)];

@@ -1,6 +1,7 @@
 // What of a program depends on sizes: bytes, addresses, extents and strides that kernels take, operands of eager kernels. A
 // program of exact sizes has one; one of symbols gets one for each assignment of sizes, without compiling anything.
 #pragma once
+#include "../../codegen/attention/attention_kernel.h"
 #include "../../codegen/gemm/product_kernel.h"
 #include "../../runtime/kernels/kernel.h"
 #include "buffers.h"
@@ -37,6 +38,7 @@ struct Layout {
     std::vector<TensorView> views;  // operands without their data
     std::vector<Address> in;
     std::vector<ScalarRef> scalars;
+    std::shared_ptr<const codegen::AttentionKernel> attention;  // in place of the eager kernel
   };
   struct ProductStep {
     std::shared_ptr<const codegen::ProductKernel> kernel;

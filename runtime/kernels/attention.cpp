@@ -5,6 +5,7 @@
 #include "../cpu.h"
 #include "../mutants.h"
 #include "attention_order.h"
+#include "attention_tiles.h"
 #include "isa/attention_kernels.h"
 #include "isa/random_kernels.h"
 #include "run_kernel.h"
@@ -14,18 +15,18 @@ namespace sinter {
 
 namespace {
 
-#define SINTER_BY_LEVEL(table) isa() == Isa::Avx512 ? v4::table : isa() == Isa::Avx2 ? v3::table : v2::table
+#define SINTER_BY_LEVEL(table) level == Isa::Avx512 ? v4::table : level == Isa::Avx2 ? v3::table : v2::table
 template <class T>
-const AttentionKernels<T>& attention_kernels();
+const AttentionKernels<T>& attention_kernels(Isa level);
 template <>
-const AttentionKernels<float>& attention_kernels<float>() {
+const AttentionKernels<float>& attention_kernels<float>(Isa level) {
   return SINTER_BY_LEVEL(kAttentionFloat);
 }
 template <>
-const AttentionKernels<double>& attention_kernels<double>() {
+const AttentionKernels<double>& attention_kernels<double>(Isa level) {
   return SINTER_BY_LEVEL(kAttentionDouble);
 }
-const RandomKernels& random_kernels() { return SINTER_BY_LEVEL(kRandom); }
+const RandomKernels& random_kernels(Isa level) { return SINTER_BY_LEVEL(kRandom); }
 #undef SINTER_BY_LEVEL
 
 /// The leading dimensions of one operand, and the strides of its last two.
@@ -51,7 +52,8 @@ int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 template <class T>
 class Attention {
  public:
-  explicit Attention(const KernelArgs& args) : args_(args), kernels_(attention_kernels<T>()) {
+  explicit Attention(const KernelArgs& args, const AttentionTiles* tiles = nullptr)
+      : args_(args), isa_(tiles != nullptr ? tiles->isa : isa()), kernels_(attention_kernels<T>(isa_)), tiles_(tiles) {
     const TensorView &q = args.in[0], &k = args.in[1], &v = args.in[2];
     const size_t lead = q.sizes.size() - 2;
     leading_.assign({q.sizes.data(), lead});
@@ -60,19 +62,24 @@ class Attention {
     keys_ = k.sizes[lead], width_ = v.sizes[lead + 1];
     q_ = split(q), k_ = split(k), v_ = split(v), out_ = split(args.out);
     if (args.in.size() > 3 && args.in[3].data) add_mask(args.in[3]);
-    scale_ = {args.scalars[0].template to<T>(), (args.attr & kAttentionDivides) != 0};
     causal_ = args.attr & kAttentionCausal;
-    if (args.attr & kAttentionDropout) {
-      p_ = args.scalars[1].to_double();
-      counter_ = static_cast<uint64_t>(args.scalars[2].to_int64());
-      seed_ = static_cast<uint64_t>(args.scalars[3].to_int64());
-    }
     plan();
+  }
+
+  bool settle(AttentionShape& s) const {
+    s = {isa_, args_.out.dtype, queries_, keys_, depth_, width_, q_.row, v_.row, out_.row, score_stride_, kernels_.panel};
+    return depth_ > 0 && keys_ > 0 && args_.out.numel() > 0 && query_room_ == 0 && value_room_ == 0 && out_room_ == 0;
   }
 
   void run() {
     const int64_t heads = numel_of(leading_);
     if (heads == 0 || queries_ == 0 || width_ == 0) return;
+    scale_ = {args_.scalars[0].template to<T>(), (args_.attr & kAttentionDivides) != 0};
+    if (args_.attr & kAttentionDropout) {
+      p_ = args_.scalars[1].to_double();
+      counter_ = static_cast<uint64_t>(args_.scalars[2].to_int64());
+      seed_ = static_cast<uint64_t>(args_.scalars[3].to_int64());
+    }
     Scratch room;
     T* at = room.get<T>(scores_room_ + packed_room_ + query_room_ + value_room_ + mask_room_ + out_room_);
     scores_ = at, at += scores_room_;
@@ -159,7 +166,22 @@ class Attention {
       // Tiles after the first find keys packed: all of them, or with causal those before their own rows.
       const bool there = first > 0 && (!causal_ || j < first || SINTER_MUTANT(causal_attention_with_old_keys));
       if (!there) kernels_.pack(k + j * k_.row, k_.row, k_.col, std::min(panel, keys_ - j), depth_, packed);
-      kernels_.scores(rows, depth_, q, q_row, packed, scores_ + j, score_stride_, scale_);
+      const int64_t n = std::min(panel, keys_ - j);
+      if (tiles_ == nullptr) kernels_.scores(rows, n, depth_, q, q_row, packed, scores_ + j, score_stride_, scale_);
+      else run_tiles(tiles_->scores[n < panel], rows, depth_, packed, q, q_row, scores_ + j, score_stride_);
+    }
+    for (int64_t i = 0; tiles_ != nullptr && i < rows; ++i) kernels_.scale(scores_ + i * score_stride_, keys, scale_);
+  }
+
+  /// Emitted tiles down the rows of `s`, of one panel of `v`.
+  void run_tiles(const GemmTileFn* fn, int64_t rows, int64_t k, const T* v, const T* s, int64_t s_row, T* c,
+                 int64_t c_row) const {
+    alignas(64) char totals[kTotalsBytes];
+    GemmTile tile{v, s, c, k, nullptr, totals, 0, 0, nullptr};
+    for (int64_t i = 0; i < rows; i += tiles_->rows) {
+      tile.s = s + i * s_row;
+      tile.c = c + i * c_row;
+      fn[rows - i < tiles_->rows](&tile);
     }
   }
 
@@ -204,7 +226,7 @@ class Attention {
       const int64_t element = (head * queries_ + first + i) * keys_;
       for (int64_t j = 0; j < keys;) {
         const int64_t skip = (element + j) % 4, n = std::min(kBlock - skip, keys - j);
-        random_kernels().words(seed_, counter_ + static_cast<uint64_t>((element + j) / 4), (skip + n + 3) / 4, words);
+        random_kernels(isa_).words(seed_, counter_ + static_cast<uint64_t>((element + j) / 4), (skip + n + 3) / 4, words);
         for (int64_t x = 0; x < n; ++x) w[j + x] *= words[skip + x] < limit ? factor : T(0);
         j += n;
       }
@@ -217,15 +239,27 @@ class Attention {
     if (keys == 0) {
       for (int64_t i = 0; i < rows; ++i) std::fill_n(to + i * to_row, width_, T(0));
     } else {
-      kernels_.values(rows, keys, width_, scores_, score_stride_, v, v_row, to, to_row);
+      weigh(rows, keys, v, v_row, to, to_row);
     }
     if (!out_room_) return;
     for (int64_t i = 0; i < rows; ++i)
       for (int64_t c = 0; c < width_; ++c) out[i * out_.row + c * out_.col] = to[i * width_ + c];
   }
 
+  void weigh(int64_t rows, int64_t keys, const T* v, int64_t v_row, T* to, int64_t to_row) const {
+    if (tiles_ == nullptr) return kernels_.values(rows, keys, width_, scores_, score_stride_, v, v_row, to, to_row);
+    for (int64_t c = 0; c < width_; c += tiles_->panel) {
+      const bool last = width_ - c < tiles_->panel;
+      run_tiles(tiles_->values[last], rows, keys, v + c, scores_, score_stride_, to + c, to_row);
+    }
+  }
+
+  static constexpr size_t kTotalsBytes = 16 * 64;  // sums of a tile
+
   const KernelArgs& args_;
+  const Isa isa_;
   const AttentionKernels<T>& kernels_;
+  const AttentionTiles* tiles_;
   SizeVec leading_, mask_leading_;
   int64_t queries_ = 0, keys_ = 0, depth_ = 0, width_ = 0;
   Batched q_, k_, v_, out_, mask_;
@@ -243,6 +277,15 @@ class Attention {
 
 void run_attention(const KernelArgs& args) {
   args.out.dtype == ScalarType::Float ? Attention<float>(args).run() : Attention<double>(args).run();
+}
+
+void run_attention(const KernelArgs& args, const AttentionTiles& tiles) {
+  args.out.dtype == ScalarType::Float ? Attention<float>(args, &tiles).run() : Attention<double>(args, &tiles).run();
+}
+
+bool settle_attention(const KernelArgs& args, AttentionShape& shape) {
+  if (args.op != Op::scaled_dot_product_attention || isa() == Isa::None) return false;
+  return args.out.dtype == ScalarType::Float ? Attention<float>(args).settle(shape) : Attention<double>(args).settle(shape);
 }
 
 }  // namespace sinter

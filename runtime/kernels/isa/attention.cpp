@@ -21,13 +21,16 @@ template <class T>
 #endif
 }
 
+// Rows and vectors of a register tile: as many sums as hide the latency of the multiply-adds and leave room for operands.
 #if defined(SINTER_LEVEL_v4)
-inline constexpr int kRows = 8;  // of a register tile
+inline constexpr int kRows = 8, kVecs = 2;
+#elif defined(SINTER_LEVEL_v3)
+inline constexpr int kRows = 4, kVecs = 3;
 #else
-inline constexpr int kRows = 4;
+inline constexpr int kRows = 4, kVecs = 2;
 #endif
 template <class T>
-inline constexpr int64_t kPanel = 2 * kWidth<T>;
+inline constexpr int64_t kPanel = kVecs* kWidth<T>;
 
 template <class T>
 [[gnu::always_inline]] inline Vec<T> scaled(Vec<T> x, ScoreScale<T> s) {
@@ -44,23 +47,23 @@ template <class T, int MR, int NV, bool kTail, class Done>
   Vec<T> acc[MR][NV];
 #pragma GCC unroll 8
   for (int i = 0; i < MR; ++i) {
-#pragma GCC unroll 2
+#pragma GCC unroll 3
     for (int j = 0; j < NV; ++j) acc[i][j] = Vec<T>{};
   }
   for (int64_t q = 0; q < k; ++q, b += ldb) {
     Vec<T> bv[NV];
-#pragma GCC unroll 2
+#pragma GCC unroll 3
     for (int j = 0; j < NV; ++j) bv[j] = kTail && j == NV - 1 ? load_part(b + j * kW, tail) : load_vec(b + j * kW);
 #pragma GCC unroll 8
     for (int i = 0; i < MR; ++i) {
       const Vec<T> av = splat<T>(a[i * lda + q]);
-#pragma GCC unroll 2
+#pragma GCC unroll 3
       for (int j = 0; j < NV; ++j) acc[i][j] = chain_step<T>(av, bv[j], acc[i][j]);
     }
   }
 #pragma GCC unroll 8
   for (int i = 0; i < MR; ++i) {
-#pragma GCC unroll 2
+#pragma GCC unroll 3
     for (int j = 0; j < NV; ++j) done(i, j, acc[i][j]);
   }
 }
@@ -107,30 +110,38 @@ void pack(const T* k, int64_t key_stride, int64_t stride, int64_t keys, int64_t 
     for (int64_t e = 0; e < depth; ++e) packed[e * kPanel<T> + j] = 0;
 }
 
-template <class T>
-void scores(int64_t rows, int64_t depth, const T* q, int64_t q_stride, const T* packed, T* s, int64_t s_stride,
-            ScoreScale<T> scale) {
+/// Scores of NV vectors of keys.
+template <class T, int NV>
+void score_columns(int64_t rows, int64_t depth, const T* q, int64_t q_stride, const T* packed, T* s, int64_t s_stride,
+                   ScoreScale<T> scale) {
   constexpr int kW = kWidth<T>;
   for_row_tiles(rows, [&](int64_t first, auto constant) SINTER_INLINE_LAMBDA {
     constexpr int MR = decltype(constant)::value;
     const T* a = q + first * q_stride;
     T* c = s + first * s_stride;
     if (depth <= kAttentionBlock) [[likely]] {
-      chain_block<T, MR, 2, false>(depth, a, q_stride, packed, kPanel<T>, 0, [&](int i, int j, Vec<T> sum) SINTER_INLINE_LAMBDA {
+      chain_block<T, MR, NV, false>(depth, a, q_stride, packed, kPanel<T>, 0, [&](int i, int j, Vec<T> sum) SINTER_INLINE_LAMBDA {
         store_vec(c + i * s_stride + j * kW, scaled(sum, scale));
       });
       return;
     }
     for (int64_t e = 0; e < depth; e += kAttentionBlock) {
       const int64_t n = block_steps(depth - e);
-      chain_block<T, MR, 2, false>(n, a + e, q_stride, packed + e * kPanel<T>, kPanel<T>, 0,
-                                   [&](int i, int j, Vec<T> sum) SINTER_INLINE_LAMBDA {
-                                     T* to = c + i * s_stride + j * kW;
-                                     const Vec<T> total = e == 0 ? sum : load_vec(to) + sum;
-                                     store_vec(to, e + n == depth ? scaled(total, scale) : total);
-                                   });
+      chain_block<T, MR, NV, false>(n, a + e, q_stride, packed + e * kPanel<T>, kPanel<T>, 0,
+                                    [&](int i, int j, Vec<T> sum) SINTER_INLINE_LAMBDA {
+                                      T* to = c + i * s_stride + j * kW;
+                                      const Vec<T> total = e == 0 ? sum : load_vec(to) + sum;
+                                      store_vec(to, e + n == depth ? scaled(total, scale) : total);
+                                    });
     }
   });
+}
+
+template <class T>
+void scores(int64_t rows, int64_t keys, int64_t depth, const T* q, int64_t q_stride, const T* packed, T* s, int64_t s_stride,
+            ScoreScale<T> scale) {
+  const auto run = keys > 2 * kWidth<T> ? score_columns<T, kVecs> : keys > kWidth<T> ? score_columns<T, 2> : score_columns<T, 1>;
+  run(rows, depth, q, q_stride, packed, s, s_stride, scale);
 }
 
 // -- masks
@@ -214,17 +225,23 @@ void values(int64_t rows, int64_t keys, int64_t width, const T* s, int64_t s_str
             int64_t o_stride) {
   constexpr int kW = kWidth<T>;
   int64_t c = 0;
-  for (; c + 2 * kW <= width; c += 2 * kW)
-    value_columns<T, 2, false>(rows, keys, s, s_stride, v + c, v_stride, o + c, o_stride, 0);
-  const int rest = static_cast<int>(width - c);
-  if (rest > kW) value_columns<T, 2, true>(rows, keys, s, s_stride, v + c, v_stride, o + c, o_stride, rest - kW);
-  else if (rest == kW) value_columns<T, 1, false>(rows, keys, s, s_stride, v + c, v_stride, o + c, o_stride, 0);
-  else if (rest > 0) value_columns<T, 1, true>(rows, keys, s, s_stride, v + c, v_stride, o + c, o_stride, rest);
+  for (; c + kPanel<T> <= width; c += kPanel<T>)
+    value_columns<T, kVecs, false>(rows, keys, s, s_stride, v + c, v_stride, o + c, o_stride, 0);
+  for (; c + kW <= width; c += kW) value_columns<T, 1, false>(rows, keys, s, s_stride, v + c, v_stride, o + c, o_stride, 0);
+  if (c < width)
+    value_columns<T, 1, true>(rows, keys, s, s_stride, v + c, v_stride, o + c, o_stride, static_cast<int>(width - c));
+}
+
+/// s[j] times or over the scale.
+template <class T>
+void scale(T* s, int64_t n, ScoreScale<T> by) {
+  map_lanes(
+      n, s, [&](Vec<T> x) SINTER_INLINE_LAMBDA { return scaled(x, by); }, s);
 }
 
 template <class T>
 constexpr AttentionKernels<T> attention_table() {
-  return {kPanel<T>, pack<T>, scores<T>, add_mask<T>, keep<T>, fill<T>, softmax<T>, values<T>};
+  return {kPanel<T>, pack<T>, scores<T>, scale<T>, add_mask<T>, keep<T>, fill<T>, softmax<T>, values<T>};
 }
 
 }  // namespace
