@@ -2,8 +2,11 @@
 #include "../ops/attention.h"
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include "../cpu.h"
+#include "../error.h"
 #include "../mutants.h"
+#include "../threads.h"
 #include "attention_order.h"
 #include "attention_tiles.h"
 #include "isa/attention_kernels.h"
@@ -48,7 +51,7 @@ int64_t offset_of(const SizeVec& strides, IntArrayRef sizes, int64_t i) {
 
 int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
-/// One call; every head goes through the same scratch.
+/// One call: its geometry, then head by head, each on one thread.
 template <class T>
 class Attention {
  public:
@@ -80,18 +83,33 @@ class Attention {
       counter_ = static_cast<uint64_t>(args_.scalars[2].to_int64());
       seed_ = static_cast<uint64_t>(args_.scalars[3].to_int64());
     }
-    Scratch room;
-    T* at = room.get<T>(scores_room_ + packed_room_ + query_room_ + value_room_ + mask_room_ + out_room_);
-    scores_ = at, at += scores_room_;
-    packed_ = at, at += packed_room_;
-    query_copy_ = at, at += query_room_;
-    value_copy_ = at, at += value_room_;
-    mask_row_ = at, at += mask_room_;
-    out_copy_ = at;
-    for (int64_t head = 0; head < heads; ++head) run_head(head);
+    const int64_t size = scores_room_ + packed_room_ + query_room_ + value_room_ + mask_room_ + out_room_;
+    const int64_t flops = 2 * heads * queries_ * keys_ * (depth_ + width_ + 16);
+    int64_t workers = pieces_for(estimated_ns(0, flops * static_cast<int64_t>(sizeof(T)) / 4), heads) > 1 ? get_num_threads() : 1;
+    Scratch memory, of_others;
+    T* const own = memory.get<T>(size);
+    T* others = nullptr;
+    try {
+      if (workers > 1) others = of_others.get<T>((workers - 1) * size);
+    } catch (const OutOfMemoryError&) { workers = 1; }
+    const auto run = [&](int64_t head, int worker) { run_head(head, room_at(worker == 0 ? own : others + (worker - 1) * size)); };
+    if (workers > 1) return parallel_for(heads, run);
+    for (int64_t head = 0; head < heads; ++head) run(head, 0);
   }
 
  private:
+  /// Memory of one worker.
+  struct Room {
+    T *scores, *packed, *query_copy, *value_copy, *mask_row, *out_copy;
+  };
+  Room room_at(T* at) const {
+    Room r{};
+    const auto take = [&at](int64_t n) { return std::exchange(at, at + n); };
+    r.scores = take(scores_room_), r.packed = take(packed_room_), r.query_copy = take(query_room_);
+    r.value_copy = take(value_room_), r.mask_row = take(mask_room_), r.out_copy = take(out_room_);
+    return r;
+  }
+
   Batched split(const TensorView& v) const {
     const size_t lead = v.sizes.size() - 2;
     return {v.data, SizeVec(IntArrayRef(v.strides.data(), lead)), v.strides[lead], v.strides[lead + 1]};
@@ -133,44 +151,44 @@ class Attention {
     return static_cast<const T*>(o.data) + offset_of(o.strides, leading, head);
   }
 
-  void run_head(int64_t head) {
+  void run_head(int64_t head, const Room& room) const {
     const T *q = start(q_, leading_, head), *k = start(k_, leading_, head), *v = start(v_, leading_, head);
     T* out = const_cast<T*>(start(out_, leading_, head));
     int64_t v_row = v_.row;
     if (value_room_) {
       for (int64_t j = 0; j < keys_; ++j)
-        for (int64_t c = 0; c < width_; ++c) value_copy_[j * width_ + c] = v[j * v_.row + c * v_.col];
-      v = value_copy_, v_row = width_;
+        for (int64_t c = 0; c < width_; ++c) room.value_copy[j * width_ + c] = v[j * v_.row + c * v_.col];
+      v = room.value_copy, v_row = width_;
     }
     for (int64_t first = 0; first < queries_; first += rows_) {
       const int64_t rows = std::min(rows_, queries_ - first), keys = causal_ ? std::min(keys_, first + rows) : keys_;
-      score(q + first * q_.row, k, first, rows, keys);
-      if (mask_.data) mask_rows(head, first, rows);
-      if (causal_) hide_later(first, rows, keys);
-      if (keys > 0) kernels_.softmax(scores_, score_stride_, rows, keys, args_.attr & kAttentionPlain);
-      if (args_.attr & kAttentionDropout) drop(head, first, rows, keys);
-      give(rows, keys, v, v_row, out + first * out_.row);
+      score(room, q + first * q_.row, k, first, rows, keys);
+      if (mask_.data) mask_rows(room, head, first, rows);
+      if (causal_) hide_later(room, first, rows, keys);
+      if (keys > 0) kernels_.softmax(room.scores, score_stride_, rows, keys, args_.attr & kAttentionPlain);
+      if (args_.attr & kAttentionDropout) drop(room, head, first, rows, keys);
+      give(room, rows, keys, v, v_row, out + first * out_.row);
     }
   }
 
-  void score(const T* q, const T* k, int64_t first, int64_t rows, int64_t keys) {
+  void score(const Room& room, const T* q, const T* k, int64_t first, int64_t rows, int64_t keys) const {
     int64_t q_row = q_.row;
     if (query_room_) {
       for (int64_t i = 0; i < rows; ++i)
-        for (int64_t e = 0; e < depth_; ++e) query_copy_[i * depth_ + e] = q[i * q_.row + e * q_.col];
-      q = query_copy_, q_row = depth_;
+        for (int64_t e = 0; e < depth_; ++e) room.query_copy[i * depth_ + e] = q[i * q_.row + e * q_.col];
+      q = room.query_copy, q_row = depth_;
     }
     const int64_t panel = kernels_.panel;
     for (int64_t j = 0; j < keys; j += panel) {
-      T* packed = keep_packed_ ? packed_ + j * depth_ : packed_;
+      T* packed = keep_packed_ ? room.packed + j * depth_ : room.packed;
       // Tiles after the first find keys packed: all of them, or with causal those before their own rows.
       const bool there = first > 0 && (!causal_ || j < first || SINTER_MUTANT(causal_attention_with_old_keys));
       if (!there) kernels_.pack(k + j * k_.row, k_.row, k_.col, std::min(panel, keys_ - j), depth_, packed);
       const int64_t n = std::min(panel, keys_ - j);
-      if (tiles_ == nullptr) kernels_.scores(rows, n, depth_, q, q_row, packed, scores_ + j, score_stride_, scale_);
-      else run_tiles(tiles_->scores[n < panel], rows, depth_, packed, q, q_row, scores_ + j, score_stride_);
+      if (tiles_ == nullptr) kernels_.scores(rows, n, depth_, q, q_row, packed, room.scores + j, score_stride_, scale_);
+      else run_tiles(tiles_->scores[n < panel], rows, depth_, packed, q, q_row, room.scores + j, score_stride_);
     }
-    for (int64_t i = 0; tiles_ != nullptr && i < rows; ++i) kernels_.scale(scores_ + i * score_stride_, keys, scale_);
+    for (int64_t i = 0; tiles_ != nullptr && i < rows; ++i) kernels_.scale(room.scores + i * score_stride_, keys, scale_);
   }
 
   /// Emitted tiles down the rows of `s`, of one panel of `v`.
@@ -185,44 +203,44 @@ class Attention {
     }
   }
 
-  void mask_rows(int64_t head, int64_t first, int64_t rows) {
+  void mask_rows(const Room& room, int64_t head, int64_t first, int64_t rows) const {
     const int64_t at = offset_of(mask_.strides, mask_leading_, head);
     for (int64_t i = 0; i < rows; ++i) {
-      T* s = scores_ + i * score_stride_;
+      T* s = room.scores + i * score_stride_;
       const int64_t row = at + (first + i) * mask_.row;
       if (mask_is_bool_) {
-        const bool* m = dense_mask(static_cast<const bool*>(mask_.data) + row);
+        const bool* m = dense_mask(room, static_cast<const bool*>(mask_.data) + row);
         if (args_.attr & kAttentionFills) kernels_.fill(s, m, args_.scalars[1].template to<T>(), keys_);
         else kernels_.keep(s, m, keys_);
       } else {
-        kernels_.add_mask(s, dense_mask(static_cast<const T*>(mask_.data) + row), keys_);
+        kernels_.add_mask(s, dense_mask(room, static_cast<const T*>(mask_.data) + row), keys_);
       }
     }
   }
   /// A row of the mask with its elements side by side.
   template <class M>
-  const M* dense_mask(const M* m) {
+  const M* dense_mask(const Room& room, const M* m) const {
     if (!mask_room_) return m;
-    M* copy = reinterpret_cast<M*>(mask_row_);
+    M* copy = reinterpret_cast<M*>(room.mask_row);
     for (int64_t j = 0; j < keys_; ++j) copy[j] = m[j * mask_.col];
     return copy;
   }
 
-  void hide_later(int64_t first, int64_t rows, int64_t keys) {
+  void hide_later(const Room& room, int64_t first, int64_t rows, int64_t keys) const {
     if (SINTER_MUTANT(causal_attention_sees_later_keys)) return;
     for (int64_t i = 0; i < rows; ++i)
-      for (int64_t j = first + i + 1; j < keys; ++j) scores_[i * score_stride_ + j] = -INFINITY;
+      for (int64_t j = first + i + 1; j < keys; ++j) room.scores[i * score_stride_ + j] = -INFINITY;
   }
 
   /// The weights of this tile times what a bernoulli call over all of them gives, over 1 - p.
-  void drop(int64_t head, int64_t first, int64_t rows, int64_t keys) {
+  void drop(const Room& room, int64_t head, int64_t first, int64_t rows, int64_t keys) const {
     const double kept = 1 - p_;
     const T factor = kept > 0 ? T(1) / static_cast<T>(kept) : T(0);
     const auto limit = static_cast<uint64_t>(std::ceil(std::clamp(kept, 0.0, 1.0) * 0x1p32));
     constexpr int64_t kBlock = 512;
     alignas(64) uint32_t words[kBlock];
     for (int64_t i = 0; i < rows; ++i) {
-      T* w = scores_ + i * score_stride_;
+      T* w = room.scores + i * score_stride_;
       const int64_t element = (head * queries_ + first + i) * keys_;
       for (int64_t j = 0; j < keys;) {
         const int64_t skip = (element + j) % 4, n = std::min(kBlock - skip, keys - j);
@@ -233,24 +251,24 @@ class Attention {
     }
   }
 
-  void give(int64_t rows, int64_t keys, const T* v, int64_t v_row, T* out) {
-    T* to = out_room_ ? out_copy_ : out;
+  void give(const Room& room, int64_t rows, int64_t keys, const T* v, int64_t v_row, T* out) const {
+    T* to = out_room_ ? room.out_copy : out;
     const int64_t to_row = out_room_ ? width_ : out_.row;
     if (keys == 0) {
       for (int64_t i = 0; i < rows; ++i) std::fill_n(to + i * to_row, width_, T(0));
     } else {
-      weigh(rows, keys, v, v_row, to, to_row);
+      weigh(room, rows, keys, v, v_row, to, to_row);
     }
     if (!out_room_) return;
     for (int64_t i = 0; i < rows; ++i)
       for (int64_t c = 0; c < width_; ++c) out[i * out_.row + c * out_.col] = to[i * width_ + c];
   }
 
-  void weigh(int64_t rows, int64_t keys, const T* v, int64_t v_row, T* to, int64_t to_row) const {
-    if (tiles_ == nullptr) return kernels_.values(rows, keys, width_, scores_, score_stride_, v, v_row, to, to_row);
+  void weigh(const Room& room, int64_t rows, int64_t keys, const T* v, int64_t v_row, T* to, int64_t to_row) const {
+    if (tiles_ == nullptr) return kernels_.values(rows, keys, width_, room.scores, score_stride_, v, v_row, to, to_row);
     for (int64_t c = 0; c < width_; c += tiles_->panel) {
       const bool last = width_ - c < tiles_->panel;
-      run_tiles(tiles_->values[last], rows, keys, v + c, scores_, score_stride_, to + c, to_row);
+      run_tiles(tiles_->values[last], rows, keys, v + c, room.scores, score_stride_, to + c, to_row);
     }
   }
 
@@ -269,8 +287,6 @@ class Attention {
   uint64_t counter_ = 0, seed_ = 0;
   int64_t rows_ = 1, score_stride_ = 0;
   int64_t scores_room_ = 0, packed_room_ = 0, query_room_ = 0, value_room_ = 0, mask_room_ = 0, out_room_ = 0;
-  T *scores_ = nullptr, *packed_ = nullptr, *query_copy_ = nullptr, *value_copy_ = nullptr, *mask_row_ = nullptr,
-    *out_copy_ = nullptr;
 };
 
 }  // namespace
