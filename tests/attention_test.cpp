@@ -1,5 +1,6 @@
 // Attention as an operator and in its primitive spelling, and the layer of BERT around it.
 #include "fixture_models.h"
+#include "runtime/threads.h"
 #include "support.h"
 
 using namespace sinter;
@@ -130,6 +131,22 @@ TEST_CASE("attention compiled, forward and backward, has eager's bits") {
     }
     for (size_t i = 0; i < 3; ++i) CHECK(same_bits(grads[0][i], grads[1][i]));
   }
+}
+
+TEST_CASE("attention has the same bits on any number of threads") {
+  manual_seed(13);
+  const NoGradGuard no_grad;
+  const Tensor q = randn({2, 5, 70, 32}), k = randn({2, 5, 90, 32}), v = randn({2, 5, 90, 24}), mask = randn({70, 90});
+  const int threads = get_num_threads();
+  std::vector<Tensor> got;
+  auto f = compile([&](const Tensor& a) { return scaled_dot_product_attention(a, k, v, mask); });
+  for (const int n : {1, 2, 3}) {
+    set_num_threads(n);
+    got.push_back(scaled_dot_product_attention(q, k, v, mask));
+    got.push_back(f(q));
+  }
+  set_num_threads(threads);
+  for (const Tensor& t : got) CHECK(same_bits(t, got[0]));
 }
 
 TEST_CASE("bad attention calls are refused in PyTorch's words") {
