@@ -158,3 +158,19 @@ TEST_CASE("a compiled function's attention is fused, unless a backward pass need
     CHECK(sinter::test::same_bits(a.grad(), b.grad()));
   }
 }
+
+TEST_CASE("a program for many sizes is not used where products are summed in another order") {
+  manual_seed(2);
+  const NoGradGuard no_grad;
+  const auto attend = [](const Tensor& x) {
+    const Tensor h = x.view({x.size(0), x.size(1), 2, 8}).transpose(1, 2);
+    return matmul(softmax(matmul(h, h.transpose(-2, -1)) / 3, -1), h).transpose(1, 2).reshape(x.sizes());
+  };
+  auto f = compile(attend);
+  for (const int64_t batch : {1, 2})
+    for (const int64_t length : {16, 24, 40, 100, 9, 8, 5, 1, 33, 3}) {
+      const Tensor x = randn({batch, length, 16});
+      INFO(batch << " x " << length);
+      CHECK(sinter::test::same_bits(f(x), attend(x)));
+    }
+}
