@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Everything that is too long for every change, with its figures: threads under ThreadSanitizer, random programs and trainings, state walks,
-# churn, first calls at once, every float through every function, verification of the whole suite, every mutant, fuzzing.
+# churn, first calls at once, every float through every function, tensors of more than 2^31 elements, verification of the whole suite, every mutant, fuzzing.
 #   tests/soak.sh [--quick] [PART...]
-# PART: tsan programs training walks churn rounds scaling math verify mutants fuzz (default: all, about six hours on two cores).
+# PART: tsan programs training walks churn rounds scaling math sizes verify mutants fuzz (default: all, about six hours on two cores).
 # --quick: a hundredth of the numbers, to see that the script works. Exits non-zero when a part failed; logs are in build/soak.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 quick=""
 [ "${1:-}" = --quick ] && { quick=yes; shift; }
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(tsan programs training walks churn rounds scaling math verify mutants fuzz)
+[ ${#parts[@]} -gt 0 ] || parts=(tsan programs training walks churn rounds scaling math sizes verify mutants fuzz)
 log=build/soak
 mkdir -p "$log"
 source tests/packages.sh
@@ -39,6 +39,7 @@ part_churn() {
 }
 part_rounds() { if [ -n "$quick" ]; then $release/threads_test; else $release/threads_test '[soak]'; fi; }
 part_scaling() { $release/threads_test '[scaling]'; }
+part_sizes() { $release/foreign_memory_test '[soak]'; }
 part_math() { $release/math_exhaustive ${quick:+--step 101}; }
 part_verify() {
   SINTER_VERIFY=1 ctest --test-dir build/release -j2 --output-on-failure
