@@ -172,6 +172,16 @@ inline std::vector<Family> reduction_families() {
 inline std::vector<Family> strided_families() {
   std::vector<Family> all;
   const auto add = [&](const std::string& name, auto make) { all.push_back({name, make}); };
+  add("n rows of three", [](int64_t n) {
+    SpecBuilder b(LoopMode::Pointwise, {n, 3});
+    b.store(b.compute(Op::add, {b.load(kFloat), b.load(kFloat, {0, 1})}));
+    return b.spec;
+  });
+  add("sums of n rows", [](int64_t n) {
+    SpecBuilder b(LoopMode::Row, {n, 5});
+    b.store(b.reduce(ReduceKind::Sum, b.load(kFloat)), {1, 0});
+    return b.spec;
+  });
   for (ScalarType t : {kBool, kLong, kFloat, kDouble}) {
     const std::string type = std::string(" ") + type_name(t);
     for (int64_t step : {2, 3, 17, -1, -2}) {

@@ -282,7 +282,7 @@ bool SymbolicSizes::symbols_of(const Region& region, SymbolValues& symbols) cons
     const RegionSlot& in = region.slots[static_cast<size_t>(region.inputs[static_cast<size_t>(d.input)])];
     const int64_t size = in.meta.sizes[static_cast<size_t>(d.dim)];
     int64_t& s = symbols[static_cast<size_t>(d.symbol)];
-    if (s >= 0 && s != size && !SINTER_MUTANT(sizes_of_one_symbol_differ)) return false;
+    if (s >= 0 && s != size) return false;
     s = size;
   }
   // Everything that eager was told and inferred must be what the terms say.
