@@ -112,7 +112,7 @@ class LayoutBuilder {
       out_.products.push_back(std::move(p));
       return;
     }
-    e.attention = attention_of(e);
+    if (emits_products_) e.attention = attention_of(e);
     out_.order.push_back({Layout::Step::Eager, static_cast<uint32_t>(out_.eager.size())});
     out_.eager.push_back(std::move(e));
   }
