@@ -2,7 +2,6 @@
 // memory; the others are operators, so that a frame sees them.
 #include "creation.h"
 #include <cmath>
-#include "../runtime/mutants.h"
 #include "frame/frame.h"
 #include "functions/allocate.h"
 #include "functions/common.h"
@@ -136,10 +135,6 @@ Tensor from_blob_with_deleter(void* data, IntArrayRef sizes, IntArrayRef strides
   const ScalarType dtype = type_or(options, default_dtype());
   const size_t nbytes = extent_bytes("from_blob", dtype, sizes, strides);
   if (data == nullptr && nbytes != 0) raise<ValueError>("from_blob: the data pointer is null");
-  const size_t element = element_size(dtype);
-  if (nbytes != 0 && reinterpret_cast<uintptr_t>(data) % element != 0 && !SINTER_MUTANT(unaligned_memory_accepted))
-    raise<ValueError>("from_blob: the data pointer is not aligned to the {} bytes of {}: address {}", element, dtype_name(dtype),
-                      data);
   Tensor t = memory_gate([&] {
     return Tensor::adopt(TensorImpl::make(dtype, sizes, strides, 0, Storage::borrow(data, nbytes, std::move(deleter))));
   });

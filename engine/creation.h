@@ -80,8 +80,8 @@ class TensorData {
 Tensor tensor(const TensorData& data, TensorOptions options = {}, Loc loc = Loc::current());
 
 /// Wraps foreign memory, which must outlive every tensor that shares it; `deleter` runs when the last one goes. Strides in
-/// elements, not negative. @throws ShapeError for sizes or strides that no memory has, ValueError when `data` is null or not
-/// aligned to its elements (and there are any).
+/// elements, not negative; `data` may lie at any address. @throws ShapeError for sizes or strides that no memory has, ValueError
+/// when `data` is null (and there are elements).
 Tensor from_blob(void* data, IntArrayRef sizes, TensorOptions options = {}, Loc loc = Loc::current());
 Tensor from_blob(void* data, IntArrayRef sizes, IntArrayRef strides, TensorOptions options = {}, Loc loc = Loc::current());
 Tensor from_blob_with_deleter(void* data, IntArrayRef sizes, IntArrayRef strides, std::function<void(void*)> deleter,
