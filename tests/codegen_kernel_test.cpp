@@ -33,7 +33,7 @@ TEST_CASE("random kernels equal the interpreter") {
 
 TEST_CASE("kernels that take ranges of a dimension: any division, in any order, equals the whole") {
   int ranges = 0;
-  for (uint64_t seed = 0; seed < 1000; ++seed) {
+  for (uint64_t seed = 0; seed < 250; ++seed) {
     const RandomSpec random(seed);
     LoopSpec spec = random.spec();
     const size_t rank = spec.sizes.size(), reduced = rank - (spec.mode == LoopMode::Column ? 2 : 1);
@@ -48,7 +48,7 @@ TEST_CASE("kernels that take ranges of a dimension: any division, in any order, 
       }
     }
   }
-  REQUIRE(ranges > 1500);
+  REQUIRE(ranges > 375);
 }
 
 TEST_CASE("the same spec gives the same bytes") {

@@ -2,6 +2,7 @@
 #include "../ops/attention.h"
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <utility>
 #include "../cpu.h"
 #include "../error.h"
@@ -222,7 +223,7 @@ class Attention {
   const M* dense_mask(const Room& room, const M* m) const {
     if (!mask_room_) return m;
     M* copy = reinterpret_cast<M*>(room.mask_row);
-    for (int64_t j = 0; j < keys_; ++j) copy[j] = m[j * mask_.col];
+    for (int64_t j = 0; j < keys_; ++j) std::memcpy(copy + j, m + j * mask_.col, sizeof(M));  // at any address
     return copy;
   }
 

@@ -56,7 +56,7 @@ template <class T, int MR, int NV, bool kTail, class Done>
     for (int j = 0; j < NV; ++j) bv[j] = kTail && j == NV - 1 ? load_part(b + j * kW, tail) : load_vec(b + j * kW);
 #pragma GCC unroll 8
     for (int i = 0; i < MR; ++i) {
-      const Vec<T> av = splat<T>(a[i * lda + q]);
+      const Vec<T> av = splat<T>(load_one(a + i * lda + q));
 #pragma GCC unroll 3
       for (int j = 0; j < NV; ++j) acc[i][j] = chain_step<T>(av, bv[j], acc[i][j]);
     }
@@ -101,11 +101,11 @@ void pack(const T* k, int64_t key_stride, int64_t stride, int64_t keys, int64_t 
         transpose_block(reinterpret_cast<const float*>(k + j * key_stride + e), key_stride,
                         reinterpret_cast<float*>(packed + e * kPanel<T> + j), kPanel<T>);
       for (; e < depth; ++e)
-        for (int64_t i = j; i < j + 4; ++i) packed[e * kPanel<T> + i] = k[i * key_stride + e];
+        for (int64_t i = j; i < j + 4; ++i) packed[e * kPanel<T> + i] = load_one(k + i * key_stride + e);
     }
   }
   for (; j < keys; ++j)
-    for (int64_t e = 0; e < depth; ++e) packed[e * kPanel<T> + j] = k[j * key_stride + e * stride];
+    for (int64_t e = 0; e < depth; ++e) packed[e * kPanel<T> + j] = load_one(k + j * key_stride + e * stride);
   for (; j < kPanel<T>; ++j)
     for (int64_t e = 0; e < depth; ++e) packed[e * kPanel<T> + j] = 0;
 }

@@ -38,6 +38,13 @@ template <class T>
   __builtin_memcpy(&v, p, sizeof v);
   return v;
 }
+/// One element at any address: operands may be foreign memory.
+template <class T>
+[[gnu::always_inline]] inline T load_one(const T* p) {
+  T v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
 template <class T>
 [[gnu::always_inline]] inline void store_vec(T* p, Vec<T> v) {
   __builtin_memcpy(p, &v, sizeof v);
@@ -197,12 +204,15 @@ template <class T>
 template <class T>
 [[gnu::always_inline]] inline Vec<T> load_part(const T* p, int count) {
   Vec<T> v{};
-  for (int i = 0; i < count; ++i) v[i] = p[i];
+  for (int i = 0; i < count; ++i) v[i] = load_one(p + i);
   return v;
 }
 template <class T>
 [[gnu::always_inline]] inline void store_part(T* p, Vec<T> v, int count) {
-  for (int i = 0; i < count; ++i) p[i] = v[i];
+  for (int i = 0; i < count; ++i) {
+    const T x = v[i];
+    __builtin_memcpy(p + i, &x, sizeof x);
+  }
 }
 #endif
 
