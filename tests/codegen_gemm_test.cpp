@@ -141,16 +141,6 @@ SettledProduct random_product(std::mt19937_64& rng) {
   return p;
 }
 
-TileSpec spec_of(const GemmPlan& plan, const SettledProduct& p, Isa isa, bool last_rows, bool last_panel) {
-  TileSpec spec;
-  spec.dtype = p.shape.dtype;
-  spec.isa = isa;
-  spec.shape = plan.tile_shape(last_rows, last_panel);
-  spec.blocks = plan.blocks;
-  spec.dot_k = plan.dot ? plan.k : 0;
-  return spec;
-}
-
 }  // namespace
 
 TEST_CASE("products keep to the order of summation, inside their operands") {
@@ -254,7 +244,7 @@ TEST_CASE("tiles are made of listed instructions, touch no register that callers
     const SettledProduct p = random_product(rng);
     for (const Isa isa : {Isa::Avx2, Isa::Avx512}) {
       const GemmPlan plan = plan_product(p.shape, tile_registers(isa, p.shape.dtype), p.bias >= 0);
-      const TileSpec spec = spec_of(plan, p, isa, turn & 1, turn & 2);
+      const TileSpec spec = tile_of(plan, p.shape.dtype, isa, turn & 1, turn & 2);
       const EmittedTile tile = emit_tile(spec);
       REQUIRE(tile.bytes == emit_tile(spec).bytes);
       ZydisDecoder decoder;

@@ -32,6 +32,27 @@ std::vector<int> times_run(int64_t tasks) {
 }
 bool each_once(int64_t tasks) { return times_run(tasks) == std::vector<int>(static_cast<size_t>(tasks), 1); }
 
+/// Another thread's job that keeps the pool until it is released.
+class HeldPool {
+ public:
+  HeldPool() {
+    while (!held_) std::this_thread::yield();
+  }
+  void release() {
+    go_on_ = true;
+    holder_.join();
+  }
+
+ private:
+  std::atomic<bool> held_ = false, go_on_ = false;
+  std::thread holder_{[this] {
+    parallel_for(2, [this](int64_t) {
+      held_ = true;
+      while (!go_on_) std::this_thread::yield();
+    });
+  }};
+};
+
 }  // namespace
 
 TEST_CASE("parallel_for runs every task once, for any number of threads") {
@@ -102,20 +123,12 @@ TEST_CASE("parallel_for inside a task runs on that task's thread") {
 
 TEST_CASE("a busy pool: other callers run alone and wait for nobody") {
   const SetThreads set(2);
-  std::atomic<bool> held = false, go_on = false;
-  std::thread holder([&] {
-    parallel_for(2, [&](int64_t) {
-      held = true;
-      while (!go_on) std::this_thread::yield();
-    });
-  });
-  while (!held) std::this_thread::yield();
+  HeldPool pool;
   const uint64_t busy = thread_stats().busy;
   const std::thread::id here = std::this_thread::get_id();
   std::atomic<int> foreign = 0;
   parallel_for(16, [&](int64_t) { foreign += std::this_thread::get_id() != here; });
-  go_on = true;
-  holder.join();
+  pool.release();
   REQUIRE(foreign == 0);
   REQUIRE(thread_stats().busy == busy + 1);
 }
@@ -194,20 +207,12 @@ TEST_CASE("a child of fork() makes its own pool, also while another thread's job
   const SetThreads set(3);
   REQUIRE(each_once(100));
   REQUIRE(in_child([] { return each_once(100); }) == "");
-  std::atomic<bool> held = false, go_on = false;
-  std::thread holder([&] {
-    parallel_for(2, [&](int64_t) {
-      held = true;
-      while (!go_on) std::this_thread::yield();
-    });
-  });
-  while (!held) std::this_thread::yield();
+  HeldPool pool;
   const std::string end = in_child([] {
     const uint64_t split = thread_stats().split;
     return each_once(100) && thread_stats().split == split + 1 && in_child([] { return each_once(10); }).empty();
   });
-  go_on = true;
-  holder.join();
+  pool.release();
   REQUIRE(end == "");
   REQUIRE(each_once(100));
 }

@@ -101,13 +101,7 @@ std::shared_ptr<const ProductKernel> get_product(const SettledProduct& product, 
   for (const int i : {0, 1})
     for (const int j : {0, 1}) {
       if ((plan.row_tiles == 1 && i == 0) || (plan.panels == 1 && j == 0)) continue;  // there is only the last
-      TileSpec spec;
-      spec.dtype = product.shape.dtype;
-      spec.isa = level;
-      spec.shape = plan.tile_shape(i, j);
-      spec.blocks = plan.blocks;
-      spec.dot_k = plan.dot ? plan.k : 0;
-      kernel->code[i][j] = get_tile(spec, why);
+      kernel->code[i][j] = get_tile(tile_of(plan, product.shape.dtype, level, i, j), why);
       if (!kernel->code[i][j]) return nullptr;
       kernel->tiles.fn[i][j] = kernel->code[i][j]->fn;
     }

@@ -22,6 +22,16 @@ const GemmRegisters& tile_registers(Isa isa, ScalarType dtype) {
   return dtype == ScalarType::Double ? kAvx2Double : kAvx2;
 }
 
+TileSpec tile_of(const GemmPlan& plan, ScalarType dtype, Isa isa, bool last_rows, bool last_panel) {
+  TileSpec spec;
+  spec.dtype = dtype;
+  spec.isa = isa;
+  spec.shape = plan.shapes[last_rows][last_panel];
+  spec.blocks = plan.blocks;
+  spec.dot_k = plan.dot ? plan.k : 0;
+  return spec;
+}
+
 EmittedTile emit_tile(const TileSpec& spec) { return spec.dot_k > 0 ? emit_dot_tile(spec) : emit_chain_tile(spec); }
 
 }  // namespace sinter::codegen

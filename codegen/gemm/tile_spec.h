@@ -17,6 +17,9 @@ struct TileSpec {
   friend bool operator==(const TileSpec&, const TileSpec&) = default;
 };
 
+/// The tile of a plan at [last rows][last panel].
+TileSpec tile_of(const GemmPlan& plan, ScalarType dtype, Isa isa, bool last_rows, bool last_panel);
+
 /// What fits into the registers of an instruction set.
 const GemmRegisters& tile_registers(Isa isa, ScalarType dtype);
 

@@ -84,6 +84,19 @@ class ResultMemory {
 
 }  // namespace
 
+OpCall call_of(const Event& e, std::span<TensorImpl* const> operands, IntArrayRef ints, const Scalar* scalars) {
+  const EventInfo& info = *e.info;
+  OpCall c{.op = op_of(e), .loc = info.loc};
+  c.flags = static_cast<uint8_t>(e.key >> event_key::kFlagShift);
+  c.n_in = static_cast<uint16_t>(operands.size());
+  c.in = operands.data();
+  c.attr = e.attr;
+  c.ints = ints;
+  c.n_scalars = static_cast<uint8_t>(info.n_scalars);
+  for (int i = 0; i < info.n_scalars; ++i) c.scalars[i] = scalars[info.first_scalar + i];
+  return c;
+}
+
 void interpret(Event* const* path, size_t n, TensorImpl* const* slots, const Scalar* scalars, const int64_t* free_ints,
                const std::vector<bool>* wanted) {
   const struct Restore {
@@ -106,14 +119,7 @@ void interpret(Event* const* path, size_t n, TensorImpl* const* slots, const Sca
     if (info.view) continue;
     operands.clear();
     for (int32_t s : info.in) operands.push_back(s < 0 ? nullptr : slots[s]);
-    OpCall c{.op = op_of(e), .loc = info.loc};
-    c.flags = static_cast<uint8_t>(e.key >> event_key::kFlagShift);
-    c.n_in = static_cast<uint16_t>(operands.size());
-    c.in = operands.data();
-    c.attr = e.attr;
-    c.ints = ints;
-    c.n_scalars = static_cast<uint8_t>(info.n_scalars);
-    for (int i = 0; i < info.n_scalars; ++i) c.scalars[i] = scalars[info.first_scalar + i];
+    const OpCall c = call_of(e, operands, ints, scalars);
     if (!SINTER_MUTANT(interpreter_ignores_ambient)) ambient::word = static_cast<uint16_t>(e.key >> 32);
     run_eager_into(c, slots[e.out]);
   }

@@ -1,8 +1,12 @@
 // The interpreter: a region's events in order with eager kernels. Slow, and always right.
 #pragma once
+#include <span>
 #include "trie.h"
 
 namespace sinter {
+
+/// The call an event stands for, on these operands. `scalars`: the region's.
+OpCall call_of(const Event& e, std::span<TensorImpl* const> operands, IntArrayRef ints, const Scalar* scalars);
 
 /// Gives every result of the path its bytes (all before the first kernel runs), then runs the operators in order. Operands,
 /// results and value scalars are those of the slot tables. @throws OutOfMemoryError with nothing written.

@@ -3,6 +3,7 @@
 #include "../../runtime/error.h"
 #include "../ambient.h"
 #include "../tensor.h"
+#include "interpret.h"
 #include "region_builder.h"
 
 namespace sinter {
@@ -102,14 +103,7 @@ class Prober {
       const bool explained = i < 64 && (info.free_ints >> i & 1) && info.expressions[i].kind != SizeExpr::Kind::None;
       ints[i] = explained ? info.expressions[i].value(fakes_.data()) : next_int[i];
     }
-    OpCall c{.op = op_of(e), .loc = info.loc};
-    c.flags = static_cast<uint8_t>(e.key >> event_key::kFlagShift);
-    c.n_in = static_cast<uint16_t>(operands.size());
-    c.in = operands.data();
-    c.attr = e.attr;
-    c.ints = ints;
-    c.n_scalars = static_cast<uint8_t>(info.n_scalars);
-    for (int i = 0; i < info.n_scalars; ++i) c.scalars[i] = scalars_[info.first_scalar + i];
+    const OpCall c = call_of(e, operands, ints, scalars_);
     const bool doubles = static_cast<uint16_t>(e.key >> 32) & ambient::kDefaultDouble;
     const TensorMeta meta = infer(c, doubles ? ScalarType::Double : ScalarType::Float);
     if (info.inplace) return true;

@@ -10,6 +10,7 @@
 #include "../threads.h"
 #include "attention_order.h"
 #include "attention_tiles.h"
+#include "gemm_pack.h"
 #include "isa/attention_kernels.h"
 #include "isa/random_kernels.h"
 #include "run_kernel.h"
@@ -184,7 +185,11 @@ class Attention {
       T* packed = keep_packed_ ? room.packed + j * depth_ : room.packed;
       // Tiles after the first find keys packed: all of them, or with causal those before their own rows.
       const bool there = first > 0 && (!causal_ || j < first || SINTER_MUTANT(causal_attention_with_old_keys));
-      if (!there) kernels_.pack(k + j * k_.row, k_.row, k_.col, std::min(panel, keys_ - j), depth_, packed);
+      if (!there) {
+        constexpr int64_t kBytes = sizeof(T);
+        const PackSource from{reinterpret_cast<const char*>(k + j * k_.row), k_.col * kBytes, k_.row * kBytes, kBytes};
+        pack_panel(from, depth_, std::min(panel, keys_ - j), panel, packed);
+      }
       const int64_t n = std::min(panel, keys_ - j);
       if (tiles_ == nullptr) kernels_.scores(rows, n, depth_, q, q_row, packed, room.scores + j, score_stride_, scale_);
       else run_tiles(tiles_->scores[n < panel], rows, depth_, packed, q, q_row, room.scores + j, score_stride_);

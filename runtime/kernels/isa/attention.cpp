@@ -80,36 +80,6 @@ template <class Fn>
 
 // -- scores
 
-/// A 4 x 4 block of float32 transposed.
-[[gnu::always_inline]] inline void transpose_block(const float* from, int64_t stride, float* to, int64_t to_stride) {
-  __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + stride), c = _mm_loadu_ps(from + 2 * stride),
-         d = _mm_loadu_ps(from + 3 * stride);
-  _MM_TRANSPOSE4_PS(a, b, c, d);
-  _mm_storeu_ps(to, a);
-  _mm_storeu_ps(to + to_stride, b);
-  _mm_storeu_ps(to + 2 * to_stride, c);
-  _mm_storeu_ps(to + 3 * to_stride, d);
-}
-
-template <class T>
-void pack(const T* k, int64_t key_stride, int64_t stride, int64_t keys, int64_t depth, T* packed) {
-  int64_t j = 0;
-  if (std::is_same_v<T, float> && stride == 1) {
-    for (; j + 4 <= keys; j += 4) {
-      int64_t e = 0;
-      for (; e + 4 <= depth; e += 4)
-        transpose_block(reinterpret_cast<const float*>(k + j * key_stride + e), key_stride,
-                        reinterpret_cast<float*>(packed + e * kPanel<T> + j), kPanel<T>);
-      for (; e < depth; ++e)
-        for (int64_t i = j; i < j + 4; ++i) packed[e * kPanel<T> + i] = load_one(k + i * key_stride + e);
-    }
-  }
-  for (; j < keys; ++j)
-    for (int64_t e = 0; e < depth; ++e) packed[e * kPanel<T> + j] = load_one(k + j * key_stride + e * stride);
-  for (; j < kPanel<T>; ++j)
-    for (int64_t e = 0; e < depth; ++e) packed[e * kPanel<T> + j] = 0;
-}
-
 /// Scores of NV vectors of keys.
 template <class T, int NV>
 void score_columns(int64_t rows, int64_t depth, const T* q, int64_t q_stride, const T* packed, T* s, int64_t s_stride,
@@ -241,7 +211,7 @@ void scale(T* s, int64_t n, ScoreScale<T> by) {
 
 template <class T>
 constexpr AttentionKernels<T> attention_table() {
-  return {kPanel<T>, pack<T>, scores<T>, scale<T>, add_mask<T>, keep<T>, fill<T>, softmax<T>, values<T>};
+  return {kPanel<T>, scores<T>, scale<T>, add_mask<T>, keep<T>, fill<T>, softmax<T>, values<T>};
 }
 
 }  // namespace

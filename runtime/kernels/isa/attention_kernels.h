@@ -13,9 +13,7 @@ struct ScoreScale {
 
 template <class T>
 struct AttentionKernels {
-  int64_t panel;  // keys that are packed side by side
-  /// packed[e][j] = k[j][e] for e < depth, j < panel; 0 for j >= keys. k's strides in elements.
-  void (*pack)(const T* k, int64_t key_stride, int64_t stride, int64_t keys, int64_t depth, T* packed);
+  int64_t panel;  // keys that are packed side by side: packed[e][j] = k[j][e] for j < panel, 0 where there is no key
   /// s[i][j] = scaled chain over e of q[i][e] * packed[e][j] for i < rows, j < keys (up to a whole vector). q dense along e.
   void (*scores)(int64_t rows, int64_t keys, int64_t depth, const T* q, int64_t q_stride, const T* packed, T* s, int64_t s_stride,
                  ScoreScale<T> scale);
