@@ -26,7 +26,7 @@ void VectorAssembler::add_vec(const Ymm& to, const Operand& b) { f64_ ? vaddpd(t
 void VectorAssembler::set_tail(int count, const Ymm& mask) {
   if (avx512_) {
     mov(eax, (1u << count) - 1);
-    kmovw(k1, eax);
+    kmovw(k7, eax);
     return;
   }
   tail_ = count;
@@ -34,12 +34,12 @@ void VectorAssembler::set_tail(int count, const Ymm& mask) {
 }
 
 void VectorAssembler::load_tail(const Ymm& to, const Address& from, const Ymm& mask) {
-  if (avx512_) f64_ ? vmovupd(to | k1 | T_z, from) : vmovups(to | k1 | T_z, from);
+  if (avx512_) f64_ ? vmovupd(to | k7 | T_z, from) : vmovups(to | k7 | T_z, from);
   else f64_ ? vmaskmovpd(to, mask, from) : vmaskmovps(to, mask, from);
 }
 
 void VectorAssembler::store_tail(const Address& to, const Ymm& from, const Ymm& mask) {
-  if (avx512_) f64_ ? vmovupd(to | k1, from) : vmovups(to | k1, from);
+  if (avx512_) f64_ ? vmovupd(to | k7, from) : vmovups(to | k7, from);
   else f64_ ? vmaskmovpd(to, mask, from) : vmaskmovps(to, mask, from);
 }
 
@@ -65,9 +65,22 @@ void VectorAssembler::store_piece(const Address& to, const Ymm& from, int piece,
   if (n == 12) vextractps(dword[to.getRegExp() + 8], x, 2);
 }
 
+void VectorAssembler::call_epilogue(const Epilogue* epilogue, bool along_rows, const std::vector<EpiloguePiece>& pieces) {
+  if (!epilogue) return;
+  epilogue_ = emit_epilogue(*epilogue, avx512_ ? Isa::Avx512 : Isa::Avx2, along_rows, pieces);
+  call(epilogue_label_);
+}
+
 EmittedTile VectorAssembler::finish() {
   EmittedTile tile;
   tile.code_bytes = getSize();
+  tile.element_flops = epilogue_.element_flops;
+  if (!epilogue_.bytes.empty()) {
+    while (getSize() % 64 != 0) nop();
+    L(epilogue_label_);
+    tile.code_bytes = getSize() + epilogue_.code_bytes;
+    db(epilogue_.bytes.data(), epilogue_.bytes.size());
+  }
   if (tail_ > 0) {
     while (getSize() % 32 != 0) db(0xcc);
     L(tail_table_);

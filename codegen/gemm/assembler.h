@@ -6,12 +6,16 @@
 #include <memory>
 #include "../../runtime/cpu.h"
 #include "../../runtime/dtype.h"
+#include "epilogue.h"
 #include "tile_spec.h"
 
 namespace sinter::codegen {
 
 /// Emits into plain memory, which never becomes executable: code memory copies it. Registers are named by number; their width
 /// is that of the instruction set. @throws Xbyak::Error when `capacity` bytes do not suffice.
+/// Bytes for an epilogue; a longer one is refused.
+inline constexpr size_t kEpilogueRoom = 64 << 10;
+
 class VectorAssembler : private std::unique_ptr<uint8_t[]>, public Xbyak::CodeGenerator {
  public:
   VectorAssembler(Isa isa, ScalarType dtype, size_t capacity)
@@ -36,7 +40,7 @@ class VectorAssembler : private std::unique_ptr<uint8_t[]>, public Xbyak::CodeGe
   void fma(const Xbyak::Ymm& acc, const Xbyak::Ymm& a, const Xbyak::Operand& b);  // acc += a * b, rounded once
   void add_vec(const Xbyak::Ymm& to, const Xbyak::Operand& b);
 
-  /// Prepares for the first `count` elements of a vector: k1, or (AVX2) a mask in `mask`, which the calls below then need. One
+  /// Prepares for the first `count` elements of a vector: k7, or (AVX2) a mask in `mask`, which the calls below then need. One
   /// count per tile.
   void set_tail(int count, const Xbyak::Ymm& mask);
   void load_tail(const Xbyak::Ymm& to, const Xbyak::Address& from, const Xbyak::Ymm& mask);
@@ -44,6 +48,8 @@ class VectorAssembler : private std::unique_ptr<uint8_t[]>, public Xbyak::CodeGe
   /// The first `count` elements (4 to 16 bytes in all) of 16-byte piece `piece` of `from`; `temp` is another register.
   void store_piece(const Xbyak::Address& to, const Xbyak::Ymm& from, int piece, int count, const Xbyak::Xmm& temp);
 
+  /// Calls the epilogue, if there is one, on results in registers; rdi points to the tile, and stays.
+  void call_epilogue(const Epilogue* epilogue, bool along_rows, const std::vector<EpiloguePiece>& pieces);
   /// The code, then the constants it needs.
   EmittedTile finish();
   /// Back to the caller, with the upper halves of vector registers clean.
@@ -52,7 +58,8 @@ class VectorAssembler : private std::unique_ptr<uint8_t[]>, public Xbyak::CodeGe
  private:
   bool avx512_, f64_;
   int tail_ = 0;
-  Xbyak::Label tail_table_;
+  Xbyak::Label tail_table_, epilogue_label_;
+  EmittedEpilogue epilogue_;
 };
 
 /// A displacement. @throws Xbyak::Error when it does not fit 31 bits.

@@ -16,16 +16,18 @@ using namespace Xbyak;
 constexpr int kUnroll = 4;
 
 /// Bytes that are enough for any tile: at most 12 an instruction.
-size_t code_room(const GemmTileShape& t) {
+size_t code_room(const TileSpec& spec) {
+  const GemmTileShape& t = spec.shape;
   const int acc = t.rows * t.vectors;
-  return static_cast<size_t>(12 * ((kUnroll + 1) * (acc + t.rows + t.vectors) + 30 * acc + 200));
+  return static_cast<size_t>(12 * ((kUnroll + 1) * (acc + t.rows + t.vectors) + 30 * acc + 200)) +
+         (spec.epilogue ? kEpilogueRoom : 0);
 }
 
 /// Registers: accumulators from 0 up, row by row; then the vectors of the v side; what is left takes broadcasts in turn.
 class ChainTile : public VectorAssembler {
  public:
   explicit ChainTile(const TileSpec& spec)
-      : VectorAssembler(spec.isa, spec.dtype, code_room(spec.shape)), blocks_(spec.blocks), t_(spec.shape) {}
+      : VectorAssembler(spec.isa, spec.dtype, code_room(spec)), spec_(spec), blocks_(spec.blocks), t_(spec.shape) {}
 
   void emit() {
     endbr64();
@@ -35,8 +37,9 @@ class ChainTile : public VectorAssembler {
     if (t_.tail != 0 && avx512()) set_tail(t_.tail, side(0));
     if (blocks_) emit_blocks();
     else emit_chain(k_);
-    mov(c_, ptr[args_ + offsetof(GemmTile, c)]);
     if (t_.bias_s || t_.bias_v) add_bias();
+    call_epilogue(spec_.epilogue.get(), spec_.swapped, pieces());
+    mov(c_, ptr[args_ + offsetof(GemmTile, c)]);
     if (t_.c_v == element_bytes()) store_rows();
     else store_transposed();
     leave();
@@ -145,8 +148,19 @@ class ChainTile : public VectorAssembler {
     }
   }
 
+  /// The sums, in the rows and columns of the result.
+  std::vector<EpiloguePiece> pieces() const {
+    std::vector<EpiloguePiece> all;
+    for (int i = 0; i < t_.rows; ++i)
+      for (int j = 0; j < t_.vectors; ++j) {
+        const int64_t s = i, v = j * lanes();
+        all.push_back({acc(i, j).getIdx(), spec_.swapped ? v : s, spec_.swapped ? s : v, is_tail(j) ? t_.tail : lanes()});
+      }
+    return all;
+  }
+
   void store_rows() {
-    if (t_.tail != 0 && !avx512()) set_tail(t_.tail, side(0));
+    if (t_.tail != 0 && (!avx512() || spec_.epilogue)) set_tail(t_.tail, side(0));
     for (int i = 0; i < t_.rows; ++i)
       for (int j = 0; j < t_.vectors; ++j) {
         const Address to = ptr[c_ + displacement(i * t_.c_s + j * vector_bytes())];
@@ -204,6 +218,7 @@ class ChainTile : public VectorAssembler {
     out[0] = free_[0], out[1] = free_[1];
   }
 
+  const TileSpec& spec_;
   const bool blocks_;
   const GemmTileShape t_;
   const Ymm free_[4] = {vec(n_acc()), vec(n_acc() + 1), vec(n_acc() + 2), vec(n_acc() + 3)};  // once the sums are done

@@ -22,7 +22,8 @@ size_t code_room(const GemmTileShape& t, int parts) {
 class DotTile : public VectorAssembler {
  public:
   explicit DotTile(const TileSpec& spec)
-      : VectorAssembler(spec.isa, spec.dtype, code_room(spec.shape, 2)),
+      : VectorAssembler(spec.isa, spec.dtype, code_room(spec.shape, 2) + (spec.epilogue ? kEpilogueRoom : 0)),
+        spec_(spec),
         t_(spec.shape),
         k_(spec.dot_k),
         parts_(kDotBytes / vector_bytes()) {}
@@ -37,10 +38,13 @@ class DotTile : public VectorAssembler {
     const int64_t rest = full >= 2 * kUnroll ? full % kUnroll : full;
     for (int64_t i = 0; i < rest; ++i) emit_step(i * kDotBytes);
     if (k_ % lanes && !SINTER_MUTANT(gemm_dot_without_rest)) emit_tail(rest * kDotBytes, static_cast<int>(k_ % lanes));
-    mov(c_, ptr[args_ + offsetof(GemmTile, c)]);
     if (t_.bias_s || t_.bias_v) mov(v_, ptr[args_ + offsetof(GemmTile, bias)]);
     for (int i = 0; i < t_.rows; ++i)
       for (int j = 0; j < t_.vectors; ++j) finish_element(i, j);
+    call_epilogue(spec_.epilogue.get(), /*along_rows=*/false, pieces());
+    mov(c_, ptr[args_ + offsetof(GemmTile, c)]);
+    for (int i = 0; i < t_.rows; ++i)
+      for (int j = 0; j < t_.vectors; ++j) store_element(i, j);
     leave();
   }
 
@@ -94,7 +98,7 @@ class DotTile : public VectorAssembler {
     }
   }
 
-  /// The tree over the lanes, bias, and the element's place.
+  /// The tree over the lanes, and bias: in the first lane.
   void finish_element(int i, int j) {
     const Ymm x = acc(i, j, 0);
     const Ymm half = low_half(x), other = low_half(spare(0));
@@ -117,12 +121,23 @@ class DotTile : public VectorAssembler {
     add_one(sum, high);
     if (t_.bias_s) add_one(sum, ptr[v_ + i * element_bytes()]);
     if (t_.bias_v) add_one(sum, ptr[v_ + j * element_bytes()]);
+  }
+  void store_element(int i, int j) {
     const Address to = ptr[c_ + displacement(i * t_.c_s + j * t_.c_v)];
+    const Xmm sum = low(acc(i, j, 0));
     element_bytes() == 8 ? vmovsd(to, sum) : vmovss(to, sum);
+  }
+  std::vector<EpiloguePiece> pieces() const {
+    std::vector<EpiloguePiece> all;
+    for (int i = 0; i < t_.rows; ++i)
+      for (int j = 0; j < t_.vectors; ++j)
+        all.push_back({acc(i, j, 0).getIdx(), spec_.swapped ? j : i, spec_.swapped ? i : j, 1});
+    return all;
   }
   void add_low(const Xmm& to, const Operand& b) { element_bytes() == 8 ? vaddpd(to, to, b) : vaddps(to, to, b); }
   void add_one(const Xmm& to, const Operand& b) { element_bytes() == 8 ? vaddsd(to, to, b) : vaddss(to, to, b); }
 
+  const TileSpec& spec_;
   const GemmTileShape t_;
   const int64_t k_;
   const int parts_;

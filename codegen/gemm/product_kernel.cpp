@@ -3,6 +3,7 @@
 #include <xbyak/xbyak.h>
 #include <mutex>
 #include "../../runtime/at_fork.h"
+#include "../../runtime/error.h"
 #include "../../runtime/log.h"
 #include "../../runtime/mutants.h"
 #include "../code_memory.h"
@@ -21,6 +22,7 @@ struct Hasher {
     for (const int64_t v : {s.v_k, s.s_k, s.s_s, s.c_v, s.c_s, t.dot_k}) mix(v);
     mix(int64_t{s.rows} << 40 | int64_t{s.vectors} << 16 | int64_t{s.tail} << 3 | s.fetch_rows << 15 | s.mask_loads << 2 |
         s.bias_s << 1 | s.bias_v);
+    if (t.epilogue) mix(static_cast<int64_t>(kernel_hash(t.epilogue->spec, t.isa)) + t.swapped);
     return h;
   }
 };
@@ -31,6 +33,7 @@ TileSpec key_of(TileSpec spec) {
   if (SINTER_MUTANT(tile_key_without_tail)) spec.shape.tail = 0;
   if (SINTER_MUTANT(tile_key_without_strides)) spec.shape.s_s = spec.shape.v_k = 0;
   if (SINTER_MUTANT(tile_key_without_bias)) spec.shape.bias_s = spec.shape.bias_v = false;
+  if (SINTER_MUTANT(tile_key_without_epilogue)) spec.epilogue = nullptr;
   return spec;
 }
 
@@ -57,10 +60,14 @@ std::shared_ptr<const TileCode> build(const TileSpec& spec, NoKernel& why) {
     why = NoKernel::NotEmittable;
     log(LogTopic::Program, "tile of a matrix product not generated: {}", e.what());
     return nullptr;
+  } catch (const OutOfMemoryError&) { throw; } catch (const Error& e) {
+    why = NoKernel::NotEmittable;
+    log(LogTopic::Program, "epilogue of a matrix product not generated: {}", e.what());
+    return nullptr;
   }
   NoCode no{};
   void* code = install_code(tile.bytes.data(), tile.bytes.size(), no);
-  if (code) return std::make_shared<TileCode>(spec, code, tile.bytes.size(), tile.code_bytes);
+  if (code) return std::make_shared<TileCode>(spec, code, tile);
   why = no == NoCode::Full ? NoKernel::CodeMemoryFull : no == NoCode::TooLarge ? NoKernel::NotEmittable : NoKernel::Refused;
   return nullptr;
 }
@@ -75,6 +82,9 @@ GemmPlan plan_for(const SettledProduct& p, Isa& level) {
   return plan;
 }
 
+/// Elements of dot products leave their registers one by one; down the rows, an operand would be read across them.
+bool suits(const Epilogue& e, const GemmPlan& plan) { return plan.dot ? !e.is_long() : !(plan.swapped && e.has_whole()); }
+
 }  // namespace
 
 std::shared_ptr<const TileCode> get_tile(const TileSpec& spec, NoKernel& why) {
@@ -87,9 +97,15 @@ std::shared_ptr<const TileCode> get_tile(const TileSpec& spec, NoKernel& why) {
   return code;
 }
 
+void forget_dead_tiles() {
+  const std::lock_guard lock(cache_mutex);
+  cache().drop_dead();
+}
+
 TileCode::~TileCode() { free_code(reinterpret_cast<void*>(fn), bytes); }
 
-std::shared_ptr<const ProductKernel> get_product(const SettledProduct& product, NoKernel& why) {
+std::shared_ptr<const ProductKernel> get_product(const SettledProduct& product, NoKernel& why,
+                                                 std::shared_ptr<const Epilogue> epilogue) {
   why = NoKernel::Refused;
   if (!jit_available()) return nullptr;
   why = NoKernel::None;
@@ -98,25 +114,33 @@ std::shared_ptr<const ProductKernel> get_product(const SettledProduct& product, 
   Isa level = isa();
   kernel->plan = plan_for(product, level);
   const GemmPlan& plan = kernel->plan;
+  kernel->epilogue = std::move(epilogue);
+  if (kernel->epilogue && !suits(*kernel->epilogue, plan)) {
+    why = NoKernel::NotEmittable;
+    return nullptr;
+  }
   for (const int i : {0, 1})
     for (const int j : {0, 1}) {
       if ((plan.row_tiles == 1 && i == 0) || (plan.panels == 1 && j == 0)) continue;  // there is only the last
-      kernel->code[i][j] = get_tile(tile_of(plan, product.shape.dtype, level, i, j), why);
+      kernel->code[i][j] = get_tile(tile_of(plan, product.shape.dtype, level, i, j, kernel->epilogue), why);
       if (!kernel->code[i][j]) return nullptr;
       kernel->tiles.fn[i][j] = kernel->code[i][j]->fn;
+      kernel->epilogue_flops = kernel->code[i][j]->element_flops;
     }
   return kernel;
 }
 
-void ProductKernel::run(const void* a, const void* b, const void* bias, void* c, void* scratch) const {
+void ProductKernel::run(const void* a, const void* b, const void* bias, void* c, void* scratch,
+                        const GemmEpilogue& arguments) const {
   const int64_t e = plan.element;
-  run_products(plan, tiles, {product.batch, product.a_batch * e, product.b_batch * e}, a, b, bias, c, scratch);
+  run_products(plan, tiles, {product.batch, product.a_batch * e, product.b_batch * e}, a, b, bias, c, scratch, arguments);
 }
 
 std::string ProductKernel::name() const {
   const GemmShape& s = product.shape;
   const std::string batch = product.batch == 1 ? "" : fmt::format("{}x", product.batch);
-  return fmt::format("gemm_{}{}x{}x{}{}", batch, s.m, s.n, s.k, product.bias >= 0 ? "_bias" : "");
+  return fmt::format("gemm_{}{}x{}x{}{}{}", batch, s.m, s.n, s.k, product.bias >= 0 ? "_bias" : "",
+                     epilogue ? "_" + epilogue->name() : "");
 }
 
 size_t ProductKernel::code_bytes() const {

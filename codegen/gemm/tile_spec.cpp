@@ -1,4 +1,5 @@
 #include "tile_spec.h"
+#include "epilogue.h"
 
 namespace sinter::codegen {
 
@@ -22,13 +23,22 @@ const GemmRegisters& tile_registers(Isa isa, ScalarType dtype) {
   return dtype == ScalarType::Double ? kAvx2Double : kAvx2;
 }
 
-TileSpec tile_of(const GemmPlan& plan, ScalarType dtype, Isa isa, bool last_rows, bool last_panel) {
+bool operator==(const TileSpec& a, const TileSpec& b) {
+  const auto same = [](const Epilogue* x, const Epilogue* y) { return x == y || (x && y && *x == *y); };
+  return a.dtype == b.dtype && a.isa == b.isa && a.shape == b.shape && a.blocks == b.blocks && a.dot_k == b.dot_k &&
+         a.swapped == b.swapped && same(a.epilogue.get(), b.epilogue.get());
+}
+
+TileSpec tile_of(const GemmPlan& plan, ScalarType dtype, Isa isa, bool last_rows, bool last_panel,
+                 std::shared_ptr<const Epilogue> epilogue) {
   TileSpec spec;
   spec.dtype = dtype;
   spec.isa = isa;
   spec.shape = plan.shapes[last_rows][last_panel];
   spec.blocks = plan.blocks;
   spec.dot_k = plan.dot ? plan.k : 0;
+  spec.swapped = epilogue && plan.swapped;
+  spec.epilogue = std::move(epilogue);
   return spec;
 }
 

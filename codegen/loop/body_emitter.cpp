@@ -247,6 +247,8 @@ void BodyEmitter::emit_inst(const Inst& i) {
       return accumulate(i);
     case Vop::SaveSlot:
       return save_slot(i);
+    case Vop::Result:
+      return result(i);
   }
 }
 

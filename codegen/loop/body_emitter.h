@@ -11,6 +11,7 @@ struct BodyParams {
   int copy = 0;         // number of the vector along the last dimension, counted from the index register
   int tail = 0;         // valid lanes; 0 = all, kAnyTail = known at run time. k7 holds the mask (AVX-512)
   bool stream = false;  // non-temporal stores
+  int result = -1;      // register that receives the value of Vop::Result
 };
 
 /// A register is free after its value's last use; when none is free the value needed last goes to its stack slot.
@@ -67,6 +68,7 @@ class BodyEmitter {
   void buffer(const Inst& i);
   void accumulate(const Inst& i);
   void save_slot(const Inst& i);
+  void result(const Inst& i);
 
   template <class F>
   void for_valid_lanes(bool whole, F&& one);

@@ -387,4 +387,10 @@ void BodyEmitter::save_slot(const Inst& i) {
   finish_sources(i);
 }
 
+void BodyEmitter::result(const Inst& i) {
+  const int value = use(i.src[0]);
+  if (value != p_.result) a_.emit(I::kIdVmovaps, vec_of(p_.result, i.src[0]), vec_of(value, i.src[0]));
+  finish_sources(i);
+}
+
 }  // namespace sinter::codegen

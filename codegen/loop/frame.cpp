@@ -3,7 +3,7 @@
 
 namespace sinter::codegen {
 
-KernelFrame::KernelFrame(x86::Assembler& assembler, const LoopSpec& spec_, Isa isa_, const Tuning& tuning_)
+KernelFrame::KernelFrame(x86::Assembler& assembler, const LoopSpec& spec_, Isa isa_, const Tuning& tuning_, int32_t below)
     : a(assembler),
       spec(spec_),
       isa(isa_),
@@ -19,6 +19,7 @@ KernelFrame::KernelFrame(x86::Assembler& assembler, const LoopSpec& spec_, Isa i
   pointer_reg.assign(spec.operands.size(), -1);
   pointer_slot.assign(spec.operands.size(), -1);
   ranges.reserve(64);
+  top_ = below;
   lane_buffer_ = alloc(128);
 }
 

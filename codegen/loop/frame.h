@@ -49,7 +49,8 @@ struct ColdCall {
 
 class KernelFrame {
  public:
-  KernelFrame(x86::Assembler& assembler, const LoopSpec& spec_, Isa isa_, const Tuning& tuning_);
+  /// `below`: stack bytes at rsp that are somebody else's, a multiple of 64.
+  KernelFrame(x86::Assembler& assembler, const LoopSpec& spec_, Isa isa_, const Tuning& tuning_, int32_t below = 0);
 
   bool avx512() const { return isa == Isa::Avx512; }
   uint32_t all_vectors() const { return static_cast<uint32_t>((uint64_t{1} << tuning.vectors) - 1); }

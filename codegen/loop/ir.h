@@ -60,6 +60,7 @@ enum class Vop : uint8_t {
   Iota,         // index = dimension
   Accumulate,   // a = value; index = number of the reduction
   SaveSlot,     // a = value; index = frame offset
+  Result,       // a = value: to the register of BodyParams
 };
 enum class CmpPred : uint8_t { Eq = 0, Lt = 1, Le = 2, Test = 3, Ne = 4, Ge = 5, Gt = 6 };  // Test: a & b, AVX-512 integers
 enum class LaneKind : uint8_t { Slow32, Call32, Call32x2, Call64, Call64x2, CallI64x2 };

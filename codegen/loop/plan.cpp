@@ -4,11 +4,7 @@
 
 namespace sinter::codegen {
 
-namespace {
-
-constexpr size_t kMaxNodes = 2048;  // bounds recursion and code size; fusion stays far below
-
-bool is_cheap(Op op) {
+bool is_short_operator(Op op) {
   switch (op) {
     case Op::add:
     case Op::sub:
@@ -40,6 +36,10 @@ bool is_cheap(Op op) {
 ScalarType compute_type(const LoopSpec& spec, const LoopNode& n) {
   return spec.nodes[static_cast<size_t>(n.in[n.op == Op::where ? 1 : 0])].dtype;
 }
+
+namespace {
+
+constexpr size_t kMaxNodes = 2048;  // bounds recursion and code size; fusion stays far below
 
 const char* refuse_node(const LoopSpec& spec, const LoopNode& n, int at) {
   if (n.dtype == ScalarType::Undefined) return "undefined dtype";
@@ -279,7 +279,7 @@ int LoopPlan::recompute_cost(int n, int limit) const {
   const LoopNode& x = node(n);
   if (!varies(n)) return 0;
   int cost = 1;
-  if (x.kind == LoopKind::Compute && !is_cheap(x.op)) return limit + 1;
+  if (x.kind == LoopKind::Compute && !is_short_operator(x.op)) return limit + 1;
   for (int i = 0; i < x.n_in && cost <= limit; ++i) cost += recompute_cost(x.in[i], limit - cost);
   return cost;
 }

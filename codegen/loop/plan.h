@@ -13,6 +13,11 @@ namespace sinter::codegen {
 
 inline constexpr int kMaxColumnCopies = 8;
 
+/// Takes about one instruction.
+bool is_short_operator(Op op);
+/// Of a Compute node: the type of its operands.
+ScalarType compute_type(const LoopSpec& spec, const LoopNode& n);
+
 class LoopPlan {
  public:
   explicit LoopPlan(KernelFrame& frame);

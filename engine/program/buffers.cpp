@@ -40,10 +40,10 @@ class Planner {
  private:
   template <class Fn>
   void for_reads(const PlannedStep& step, Fn fn) const {
-    if (step.kernel) {
-      for (const auto& b : step.lowered.operands)
-        if (!b.output) fn(b.base);
-    } else if (step.copy_to >= 0) {
+    for (const auto& b : step.lowered.operands)
+      if (!b.output && b.base != step.value) fn(b.base);
+    if (step.kernel) return;
+    if (step.copy_to >= 0) {
       fn(step.value);
     } else {
       for (ValueId operand : graph_[step.value].in)
@@ -52,7 +52,7 @@ class Planner {
   }
   template <class Fn>
   void for_writes(const PlannedStep& step, Fn fn) const {
-    if (step.kernel) {
+    if (step.kernel || step.product) {
       for (const auto& b : step.lowered.operands)
         if (b.output) fn(b.base);
     } else if (step.copy_to < 0) {
@@ -109,7 +109,8 @@ class Planner {
     bool reads = false;
     for_reads(step, [&](ValueId v) { reads |= v == old; });
     if (!reads) return true;
-    if (!step.kernel) return run_in_place(step, old);
+    if (!step.kernel && !step.product) return run_in_place(step, old);
+    if (step.product && product_reads(step, old)) return false;
     const auto& spec = step.lowered.spec;
     const auto& operands = step.lowered.operands;
     size_t out = 0;
@@ -123,6 +124,13 @@ class Planner {
           return false;
     }
     return true;  // the emitter stores what may share memory with a load of the same strides last
+  }
+
+  /// A product reads all of its operands for each of its elements.
+  bool product_reads(const PlannedStep& step, ValueId old) const {
+    const std::vector<ValueId>& in = graph_[step.value].in;
+    return !SINTER_MUTANT(epilogue_over_product_operand) &&
+           std::any_of(in.begin(), in.end(), [&](ValueId v) { return v >= 0 && fuse::base_of(graph_, v) == old; });
   }
 
   /// self.index_add_ and self.scatter_add_ work on self's memory when no other operand reads it.

@@ -1,17 +1,20 @@
 // Where each stored value lies: in an input's memory, an output's storage, or the arena.
 #pragma once
 #include <memory>
+#include "../../codegen/gemm/product_kernel.h"
 #include "../../codegen/kernel.h"
 #include "../passes/fuse/lower.h"
 
 namespace sinter {
 
 /// A step in execution order: a kernel with its bindings, or one node (a matrix product, or anything for its eager kernel), or a
-/// copy into an input.
+/// product with what its users would have done to its elements, or a copy into an input.
 struct PlannedStep {
   std::shared_ptr<const codegen::Kernel> kernel;
   fuse::Lowered lowered;
-  ValueId value = -1;    // product, eager: the node; copy: the value to write back
+  ValueId value = -1;  // product, eager: the node; copy: the value to write back
+  /// With an epilogue: the product `value`, which itself is not stored; `lowered` is the epilogue's.
+  std::shared_ptr<const codegen::ProductKernel> product;
   int32_t copy_to = -1;  // copy: number of the input
   bool inplace = false;  // eager: runs on its first operand's memory
 };

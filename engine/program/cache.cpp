@@ -1,5 +1,6 @@
 #include "cache.h"
 #include <algorithm>
+#include "../../codegen/gemm/product_kernel.h"
 #include "../../codegen/kernel.h"
 #include "../../runtime/at_fork.h"
 #include "../../runtime/process_barrier.h"
@@ -119,6 +120,7 @@ void ProgramCache::clear() {
     drop_unused();
   }
   codegen::forget_dead_kernels();
+  codegen::forget_dead_tiles();
 }
 
 ProgramCacheStats ProgramCache::stats() {

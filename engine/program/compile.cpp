@@ -4,6 +4,7 @@
 #include "../graph/build.h"
 #include "../passes/passes.h"
 #include "cache.h"
+#include "epilogues.h"
 #include "jit_program.h"
 #include "split.h"
 
@@ -33,7 +34,12 @@ class StepEmitter {
       : graph_(graph), keep_eager_(keep_eager), steps_(steps), for_now_(for_now) {}
 
   /// False when a kernel cannot be had: its nodes are marked for their eager kernels, and the plan is to be made again.
-  bool run(const fuse::Plan& plan) { return lower(plan) && find_kernels(); }
+  bool run(const fuse::Plan& plan) {
+    if (!lower(plan)) return false;
+    absorb_epilogues(graph_, steps_);
+    drop_absorbed();
+    return find_kernels();
+  }
 
   bool lower(const fuse::Plan& plan) {
     steps_.clear();
@@ -60,11 +66,11 @@ class StepEmitter {
   bool find_kernels() {
     std::vector<fuse::Lowered*> exact;
     for (size_t i = 0; i < steps_.size(); ++i)
-      if (!groups_[i]->eager && !steps_[i].lowered.any) exact.push_back(&steps_[i].lowered);
+      if (needs_kernel(i) && !steps_[i].lowered.any) exact.push_back(&steps_[i].lowered);
     fuse::share_kernels(exact);
     bool complete = true;
     for (size_t i = 0; i < steps_.size(); ++i) {
-      if (groups_[i]->eager) continue;
+      if (!needs_kernel(i)) continue;
       if (!steps_[i].lowered.any) choose_split(steps_[i].lowered.spec);
       steps_[i].kernel = kernel_for(steps_[i].lowered.kernel_spec(), for_now_);
       if (for_now_) return false;
@@ -76,6 +82,19 @@ class StepEmitter {
   }
 
  private:
+  bool needs_kernel(size_t i) const { return !groups_[i]->eager && !steps_[i].product; }
+
+  void drop_absorbed() {
+    size_t kept = 0;
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      if (groups_[i]->eager && steps_[i].value < 0) continue;
+      if (kept != i) steps_[kept] = std::move(steps_[i]), groups_[kept] = groups_[i];
+      ++kept;
+    }
+    steps_.resize(kept);
+    groups_.resize(kept);
+  }
+
   /// Most often it is the reduction that could not be lowered.
   void give_up(const fuse::Group& group, bool lowered) {
     bool reduces = false;

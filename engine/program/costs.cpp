@@ -55,6 +55,12 @@ StepCost cost_of(const Graph& graph, const PlannedStep& step) {
     const GraphNode& left = graph[n.in[n.op == Op::addmm ? 1 : 0]];
     cost.flops = 2 * static_cast<double>(n.numel()) * static_cast<double>(left.meta.sizes.back());
   }
+  if (step.product) {
+    cost.flops += static_cast<double>(n.numel()) * step.product->epilogue_flops;
+    for (size_t i = 0; i < step.lowered.operands.size(); ++i)
+      if (const fuse::Binding& b = step.lowered.operands[i]; !b.output && b.base != step.value)
+        cost.bytes += operand_bytes(step.lowered.spec.operands[i], step.lowered.spec.sizes);
+  }
   if (op_info(n.op).kind == OpKind::Attention) {  // both products
     const SizeVec &q = graph[n.in[0]].meta.sizes, &k = graph[n.in[1]].meta.sizes;
     const double rows = static_cast<double>(numel_of(q)) / static_cast<double>(std::max<int64_t>(q.back(), 1));

@@ -45,6 +45,18 @@ const char* mode_text(codegen::LoopMode mode) {
 
 }  // namespace
 
+std::string JitProgram::operands_text(const PlannedStep& step) const {
+  std::string s;
+  for (size_t k = 0; k < step.lowered.operands.size(); ++k) {
+    const fuse::Binding& b = step.lowered.operands[k];
+    if (b.base == step.value) continue;  // the product
+    s += fmt::format("    {} %{}{} {} strides {} at {}\n", b.output ? "writes" : "reads ", b.base,
+                     b.offset ? fmt::format("[{}...]", b.offset) : "", dtype_short_name(step.lowered.spec.operands[k].dtype),
+                     graph.text_of(step.lowered.spec.operands[k].strides), place_text(b.base));
+  }
+  return s;
+}
+
 std::string JitProgram::str() const {
   std::string s = fmt::format(
       "program {}: {} kernels, {} products, {} eager steps, arena {}, {} outputs, compiled in {:.0f} us\n", graph.name, n_kernels,
@@ -56,12 +68,9 @@ std::string JitProgram::str() const {
     if (step.kernel) {
       s += fmt::format("  {} over {}, {} bytes of code{}\n", mode_text(step.lowered.spec.mode),
                        graph.text_of(step.lowered.spec.sizes), step.kernel->code_bytes, step.lowered.any ? ", for any size" : "");
-      for (size_t k = 0; k < step.lowered.operands.size(); ++k) {
-        const fuse::Binding& b = step.lowered.operands[k];
-        s += fmt::format("    {} %{}{} {} strides {} at {}\n", b.output ? "writes" : "reads ", b.base,
-                         b.offset ? fmt::format("[{}...]", b.offset) : "", dtype_short_name(step.lowered.spec.operands[k].dtype),
-                         graph.text_of(step.lowered.spec.operands[k].strides), place_text(b.base));
-      }
+      s += operands_text(step);
+    } else if (step.product) {
+      s += fmt::format("  {} in registers, then\n", graph.str(step.value)) + operands_text(step);
     } else if (step.copy_to >= 0) {
       s += fmt::format("  from %{} at {}\n", step.value, place_text(step.value));
     } else {

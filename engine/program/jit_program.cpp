@@ -159,13 +159,30 @@ void JitProgram::run_steps(const Layout& layout, char* const* bases, const Scala
     const StepTimer timer(costs);
     if (step.kind == Layout::Step::Product) {
       const Layout::ProductStep& p = layout.products[step.index];
-      p.kernel->run(at(bases, p.a), at(bases, p.b), at(bases, p.bias), at(bases, p.out), scratch);
+      if (p.epilogue.n_addresses > 0) run_with_epilogue(layout, p, bases, scalars, scratch);
+      else p.kernel->run(at(bases, p.a), at(bases, p.b), at(bases, p.bias), at(bases, p.out), scratch);
     } else if (step.kind == Layout::Step::Eager) [[unlikely]] {
       run_eager(layout.eager[step.index], bases, scalars);
     } else {
       run_kernel_step(layout, step.index, bases, scalars, scratch, threads);
     }
   }
+}
+
+void JitProgram::run_with_epilogue(const Layout& layout, const Layout::ProductStep& p, char* const* bases, const Scalar* scalars,
+                                   char* scratch) {
+  const Layout::KernelStep& k = p.epilogue;
+  void* arguments[codegen::kMostEpilogueOperands];
+  uint64_t values[kMostScalars];
+  for (uint32_t i = 0; i < k.n_addresses; ++i) arguments[i] = at(bases, layout.addresses[k.first_address + i]);
+  fill_scalars(layout, k, scalars, values);
+  p.kernel->run(at(bases, p.a), at(bases, p.b), at(bases, p.bias), at(bases, p.out), scratch, {arguments, values});
+}
+
+inline void JitProgram::fill_scalars(const Layout& layout, const Layout::KernelStep& k, const Scalar* scalars, uint64_t* values) {
+  const Layout::ScalarSlot* slot = layout.scalar_slots.data() + k.first_scalar;
+  for (uint32_t i = 0; i < k.n_scalars; ++i)
+    values[i] = slot[i].input < 0 ? slot[i].bits : scalar_bits(scalars[slot[i].input], slot[i].type);
 }
 
 inline void JitProgram::run_kernel_step(const Layout& layout, uint32_t index, char* const* bases, const Scalar* scalars,
@@ -176,9 +193,7 @@ inline void JitProgram::run_kernel_step(const Layout& layout, uint32_t index, ch
   uint64_t values[kMostScalars + kMostNumbers];
   const Layout::Address* address = layout.addresses.data() + k.first_address;
   for (uint32_t i = 0; i < k.n_addresses; ++i) arguments[i] = bases[address[i].base] + address[i].offset;
-  const Layout::ScalarSlot* slot = layout.scalar_slots.data() + k.first_scalar;
-  for (uint32_t i = 0; i < k.n_scalars; ++i)
-    values[i] = slot[i].input < 0 ? slot[i].bits : scalar_bits(scalars[slot[i].input], slot[i].type);
+  fill_scalars(layout, k, scalars, values);
   const int64_t* number = layout.numbers.data() + k.first_number;
   for (uint32_t i = 0; i < k.n_numbers; ++i) values[k.n_scalars + i] = static_cast<uint64_t>(number[i]);
   if (k.ns != 0) [[unlikely]]

@@ -27,6 +27,9 @@ class JitProgram final : public Program {
                        int threads) const;
   void run_split(const Layout& layout, uint32_t index, void* const* arguments, const uint64_t* values, char* scratch,
                  int threads) const;
+  static void run_with_epilogue(const Layout& layout, const Layout::ProductStep& p, char* const* bases, const Scalar* scalars,
+                                char* scratch);
+  static void fill_scalars(const Layout& layout, const Layout::KernelStep& k, const Scalar* scalars, uint64_t* values);
   /// All of a run's costs but the times; made before its first write, as there may be no memory for it.
   RunCosts planned_costs(const Layout& layout) const;
   static void run_eager(const Layout::EagerStep& step, char* const* bases, const Scalar* scalars);
@@ -44,6 +47,7 @@ class JitProgram final : public Program {
   std::string product_listing(size_t i) const;
   std::string node_note(ValueId v) const;
   std::string place_text(ValueId v) const;
+  std::string operands_text(const PlannedStep& step) const;
 
   size_t n_inputs_;
   std::vector<codegen::KernelFn> kernels_;  // of kernel steps, in order

@@ -22,6 +22,7 @@ class LayoutBuilder {
     out_.order.reserve(steps.size());
     for (const PlannedStep& step : steps) {
       if (step.kernel) add_kernel(step);
+      else if (step.product && runs(graph_, step)) add_product(step);
       else if (runs(graph_, step)) add_eager(step);
     }
     out_.arena_bytes = std::max(out_.arena_bytes, out_.scratch_offset + Arena::aligned(product_scratch_));
@@ -44,20 +45,14 @@ class LayoutBuilder {
     return {};
   }
 
-  void add_kernel(const PlannedStep& step) {
-    const fuse::Lowered& l = step.lowered;
-    Layout::KernelStep k;
+  /// Addresses and scalars of a kernel.
+  Layout::KernelStep arguments_of(const fuse::Lowered& l) {
+    Layout::KernelStep k{};
     k.first_address = static_cast<uint32_t>(out_.addresses.size());
     k.n_addresses = static_cast<uint32_t>(l.operands.size());
     k.first_scalar = static_cast<uint32_t>(out_.scalar_slots.size());
     k.n_scalars = static_cast<uint32_t>(l.scalars.size());
     k.first_number = static_cast<uint32_t>(out_.numbers.size());
-    if (const codegen::LoopSpec& spec = l.kernel_spec(); spec.split >= 0) {
-      k.ns = estimated_ns(spec);
-      k.extent = spec.sizes[static_cast<size_t>(spec.split)];
-      k.step = step.kernel->split_step;
-      out_.split_scratch = std::max(out_.split_scratch, Arena::aligned(static_cast<int64_t>(step.kernel->scratch_bytes)));
-    }
     for (size_t i = 0; i < l.operands.size(); ++i) {
       const fuse::Binding& b = l.operands[i];
       const auto size = static_cast<int64_t>(element_size(l.spec.operands[i].dtype));
@@ -69,10 +64,46 @@ class LayoutBuilder {
       const uint64_t bits = input < 0 ? scalar_bits(Scalar(l.counts[static_cast<size_t>(-1 - input)]), type) : 0;
       out_.scalar_slots.push_back({input, type, bits});
     }
+    return k;
+  }
+
+  void add_kernel(const PlannedStep& step) {
+    const fuse::Lowered& l = step.lowered;
+    Layout::KernelStep k = arguments_of(l);
+    if (const codegen::LoopSpec& spec = l.kernel_spec(); spec.split >= 0) {
+      k.ns = estimated_ns(spec);
+      k.extent = spec.sizes[static_cast<size_t>(spec.split)];
+      k.step = step.kernel->split_step;
+      out_.split_scratch = std::max(out_.split_scratch, Arena::aligned(static_cast<int64_t>(step.kernel->scratch_bytes)));
+    }
     for (int64_t n : codegen::size_values(l.kernel_spec(), l.spec.sizes, l.spec.operands)) out_.numbers.push_back(n);
     k.n_numbers = static_cast<uint32_t>(out_.numbers.size()) - k.first_number;
     out_.order.push_back({Layout::Step::Kernel, static_cast<uint32_t>(out_.kernels.size())});
     out_.kernels.push_back(k);
+  }
+
+  /// A product with an epilogue: the product's own operands, then the kernel's arguments.
+  void add_product(const PlannedStep& step) {
+    Layout::ProductStep p;
+    p.kernel = step.product;
+    const SettledProduct& settled = p.kernel->product;
+    const GraphNode& n = graph_[step.value];
+    p.a = operand_address(n.in[static_cast<size_t>(settled.a)]);
+    p.b = operand_address(n.in[static_cast<size_t>(settled.b)]);
+    if (settled.bias >= 0) p.bias = operand_address(n.in[static_cast<size_t>(settled.bias)]);
+    p.epilogue = arguments_of(step.lowered);
+    p.out = out_.addresses[p.epilogue.first_address + static_cast<size_t>(step.lowered.spec.stores[0].operand)];
+    push_product(std::move(p));
+  }
+  void push_product(Layout::ProductStep p) {
+    product_scratch_ = std::max(product_scratch_, p.kernel->plan.scratch_bytes);
+    out_.order.push_back({Layout::Step::Product, static_cast<uint32_t>(out_.products.size())});
+    out_.products.push_back(std::move(p));
+  }
+  Layout::Address operand_address(ValueId v) const {
+    if (v < 0) return {};
+    const auto size = static_cast<int64_t>(element_size(graph_[v].meta.dtype));
+    return address_of(fuse::base_of(graph_, v), graph_[v].is_view() ? graph_[v].meta.offset * size : 0);
   }
 
   static TensorView view_of(const TensorMeta& m) { return {nullptr, m.dtype, m.sizes, m.strides}; }
@@ -103,13 +134,10 @@ class LayoutBuilder {
     for (ValueId v : operands) {
       e.metas.push_back(v < 0 ? TensorMeta() : graph_[v].meta);
       e.views.push_back(v < 0 ? TensorView() : view_of(e.metas.back()));
-      const auto size = v < 0 ? 0 : static_cast<int64_t>(element_size(graph_[v].meta.dtype));
-      e.in.push_back(v < 0 ? Layout::Address()
-                           : address_of(fuse::base_of(graph_, v), graph_[v].is_view() ? graph_[v].meta.offset * size : 0));
+      e.in.push_back(operand_address(v));
     }
     if (Layout::ProductStep p; emits_products_ && settles(e, p)) {
-      out_.order.push_back({Layout::Step::Product, static_cast<uint32_t>(out_.products.size())});
-      out_.products.push_back(std::move(p));
+      push_product(std::move(p));
       return;
     }
     if (emits_products_) e.attention = attention_of(e);
@@ -153,7 +181,6 @@ class LayoutBuilder {
     if (!p.kernel) return false;
     p.a = e.in[static_cast<size_t>(product.a)], p.b = e.in[static_cast<size_t>(product.b)], p.out = e.out;
     if (product.bias >= 0) p.bias = e.in[static_cast<size_t>(product.bias)];
-    product_scratch_ = std::max(product_scratch_, p.kernel->plan.scratch_bytes);
     return true;
   }
 

@@ -43,6 +43,7 @@ struct Layout {
   struct ProductStep {
     std::shared_ptr<const codegen::ProductKernel> kernel;
     Address a, b, bias, out;
+    KernelStep epilogue{};  // its arguments, none without
   };
   struct Step {
     enum Kind : uint8_t { Kernel, Product, Eager } kind;

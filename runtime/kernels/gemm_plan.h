@@ -49,6 +49,11 @@ struct GemmTile {
   int64_t earlier;             // totals holds sums
   int64_t more;                // more calls for this tile follow: leave the sums in totals
   const GemmTileShape* shape;  // for C++ tiles
+  // Of tiles with an epilogue (codegen/gemm/epilogue.h): its operands and scalars as kernels take them; the tile's first element
+  // among those of the result, and that one's column.
+  const void* const* operands = nullptr;
+  const uint64_t* scalars = nullptr;
+  int64_t at = 0, column = 0;
 };
 using GemmTileFn = void (*)(const GemmTile*);
 
@@ -87,8 +92,14 @@ struct GemmBatch {
   int64_t count = 1, a = 0, b = 0;
 };
 
+/// What tiles with an epilogue are given; null without.
+struct GemmEpilogue {
+  const void* const* operands = nullptr;
+  const uint64_t* scalars = nullptr;
+};
+
 /// On as many threads as the work is worth. scratch: scratch_bytes, 64-byte aligned.
 void run_products(const GemmPlan& plan, const GemmTiles& tiles, const GemmBatch& batch, const void* a, const void* b,
-                  const void* bias, void* c, void* scratch);
+                  const void* bias, void* c, void* scratch, const GemmEpilogue& epilogue = {});
 
 }  // namespace sinter

@@ -46,14 +46,18 @@ int64_t time_of(const GemmPlan& p) {
 /// The loops of one product. Addresses are moved by bytes.
 class Run {
  public:
-  Run(const GemmPlan& plan, const GemmTiles& tiles, const void* a, const void* b, const void* bias, void* c, void* scratch)
+  /// `first`: number of the result's first element in the batch.
+  Run(const GemmPlan& plan, const GemmTiles& tiles, const void* a, const void* b, const void* bias, void* c, void* scratch,
+      const GemmEpilogue& epilogue, int64_t first)
       : p_(plan),
         tiles_(tiles),
         v_(static_cast<const char*>(plan.swapped ? a : b)),
         s_(static_cast<const char*>(plan.swapped ? b : a)),
         bias_(static_cast<const char*>(bias)),
         c_(static_cast<char*>(c)),
-        scratch_(static_cast<char*>(scratch)) {}
+        scratch_(static_cast<char*>(scratch)),
+        epilogue_(epilogue),
+        first_(first) {}
 
   void run_small() const {
     const Part all{0, p_.panels, 0, p_.k};
@@ -139,26 +143,36 @@ class Run {
         t.bias = bias_ + (p_.swapped ? i * p_.tile.rows : SINTER_MUTANT(gemm_bias_of_first_panel) ? 0 : j * width) * p_.element;
       t.totals = chunked ? scratch_ + p_.totals_offset + (i * p_.block_panels + j - part.first) * tile_bytes : totals;
       t.shape = &p_.shapes[last_rows][last_panel];
+      if (epilogue_.operands) place_epilogue(t, i * p_.tile.rows, j * width);
       tiles_.fn[last_rows][last_panel](&t);
     }
+  }
+
+  void place_epilogue(GemmTile& t, int64_t s, int64_t v) const {
+    t.operands = epilogue_.operands;
+    t.scalars = epilogue_.scalars;
+    t.column = p_.swapped ? s : v;
+    t.at = first_ + (p_.swapped ? v * p_.s : s * p_.v) + t.column;
   }
 
   const GemmPlan& p_;
   const GemmTiles& tiles_;
   const char *v_, *s_, *bias_;
   char *c_, *scratch_;
+  const GemmEpilogue& epilogue_;
+  int64_t first_;
 };
 
 }  // namespace
 
 void run_products(const GemmPlan& plan, const GemmTiles& tiles, const GemmBatch& batch, const void* a, const void* b,
-                  const void* bias, void* c, void* scratch) {
+                  const void* bias, void* c, void* scratch, const GemmEpilogue& epilogue) {
   if (plan.small && batch.count == 1) [[likely]]
-    return Run(plan, tiles, a, b, bias, c, scratch).run_small();
+    return Run(plan, tiles, a, b, bias, c, scratch, epilogue, 0).run_small();
   const int64_t ns = time_of(plan), c_step = plan.v * plan.s * plan.element;
   const auto run = [&](int64_t i, void* memory, int64_t pieces) {
     Run(plan, tiles, static_cast<const char*>(a) + i * batch.a, static_cast<const char*>(b) + i * batch.b, bias,
-        static_cast<char*>(c) + i * c_step, memory)
+        static_cast<char*>(c) + i * c_step, memory, epilogue, i * plan.v * plan.s)
         .run(pieces);
   };
   if (batch.count > 1 && pieces_for(batch.count * ns, batch.count) > 1) {
