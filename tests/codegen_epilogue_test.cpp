@@ -352,10 +352,10 @@ TEST_CASE("tiles that differ in their epilogue alone do not share code") {
 
 TEST_CASE("epilogues are made of listed instructions and are the same bytes each time") {
   std::mt19937_64 rng(12);
-  static const std::set<std::string> also = {"jnl",           "shr",        "dec",     "jz",           "jle",
-                                             "vextractf32x4", "vextractps", "vmovlps", "vmovupd",      "vpermilpd",
-                                             "vunpcklps",     "vaddsd",     "vaddss",  "vfmadd231pd",  "vunpckhps",
-                                             "vunpcklpd",     "vunpckhpd",  "int3",    "vextractf64x4"};
+  static const std::set<std::string> also = {
+      "jnl",       "shr",       "dec",       "jz",          "jle",          "vextractf32x4", "vextractps",   "vmovlps",
+      "vmovupd",   "vpermilpd", "vunpcklps", "vaddsd",      "vaddss",       "vfmadd231pd",   "vunpckhps",    "vunpcklpd",
+      "vunpckhpd", "int3",      "vinsertps", "vinsertf128", "vinsertf32x4", "vinsertf64x4",  "vextractf64x4"};
   for (size_t turn = 0; turn < 400; ++turn) {
     const Case c = make_case(random_product(rng), kExpressions[turn % std::size(kExpressions)]);
     const SettledProduct& p = c.product;

@@ -147,8 +147,8 @@ TEST_CASE("results written over inputs") {
   check_tape(u);
   // w -= 0.1 * (x^t g), as an optimizer does it.
   Tape v;
-  const int p = v.input({30, 50});
-  const int grad = v.binary(Op::mm, v.call(Op::t, {v.input({64, 30})}), v.input({64, 50}));
+  const int p = v.input({32, 50});
+  const int grad = v.binary(Op::mm, v.call(Op::t, {v.input({64, 32})}), v.input({64, 50}));
   v.call(Op::add, {p, grad}, 0, {}, {Scalar(-0.1)}, kInplace | kHasAlpha);
   CHECK(steps_of(v) == Steps{0, 1});
 }

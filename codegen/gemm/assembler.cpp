@@ -29,8 +29,7 @@ void VectorAssembler::set_tail(int count, const Ymm& mask) {
     kmovw(k7, eax);
     return;
   }
-  tail_ = count;
-  vmovups(mask, ptr[rip + tail_table_]);
+  vmovups(mask, ptr[rip + tail_tables_[count]]);
 }
 
 void VectorAssembler::load_tail(const Ymm& to, const Address& from, const Ymm& mask) {
@@ -81,10 +80,10 @@ EmittedTile VectorAssembler::finish() {
     tile.code_bytes = getSize() + epilogue_.code_bytes;
     db(epilogue_.bytes.data(), epilogue_.bytes.size());
   }
-  if (tail_ > 0) {
+  for (auto& [count, table] : tail_tables_) {
     while (getSize() % 32 != 0) db(0xcc);
-    L(tail_table_);
-    for (int i = 0; i < 32; ++i) db(i / element_bytes() < tail_ ? 0xff : 0);
+    L(table);
+    for (int i = 0; i < 32; ++i) db(i / element_bytes() < count ? 0xff : 0);
   }
   tile.bytes.assign(getCode(), getCode() + getSize());
   return tile;

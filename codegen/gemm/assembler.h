@@ -3,6 +3,7 @@
 #include <xbyak/xbyak.h>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include "../../runtime/cpu.h"
 #include "../../runtime/dtype.h"
@@ -40,8 +41,7 @@ class VectorAssembler : private std::unique_ptr<uint8_t[]>, public Xbyak::CodeGe
   void fma(const Xbyak::Ymm& acc, const Xbyak::Ymm& a, const Xbyak::Operand& b);  // acc += a * b, rounded once
   void add_vec(const Xbyak::Ymm& to, const Xbyak::Operand& b);
 
-  /// Prepares for the first `count` elements of a vector: k7, or (AVX2) a mask in `mask`, which the calls below then need. One
-  /// count per tile.
+  /// Prepares for the first `count` elements of a vector: k7, or (AVX2) a mask in `mask`, which the calls below then need.
   void set_tail(int count, const Xbyak::Ymm& mask);
   void load_tail(const Xbyak::Ymm& to, const Xbyak::Address& from, const Xbyak::Ymm& mask);
   void store_tail(const Xbyak::Address& to, const Xbyak::Ymm& from, const Xbyak::Ymm& mask);
@@ -57,8 +57,8 @@ class VectorAssembler : private std::unique_ptr<uint8_t[]>, public Xbyak::CodeGe
 
  private:
   bool avx512_, f64_;
-  int tail_ = 0;
-  Xbyak::Label tail_table_, epilogue_label_;
+  std::map<int, Xbyak::Label> tail_tables_;
+  Xbyak::Label epilogue_label_;
   EmittedEpilogue epilogue_;
 };
 

@@ -1,4 +1,5 @@
 // Tiles in which lanes run along k: both operands are read as they lie, each element of the result is the sum of its lanes.
+#include <algorithm>
 #include <cstddef>
 #include "../../runtime/kernels/gemm_order.h"
 #include "../../runtime/mutants.h"
@@ -41,10 +42,9 @@ class DotTile : public VectorAssembler {
     if (t_.bias_s || t_.bias_v) mov(v_, ptr[args_ + offsetof(GemmTile, bias)]);
     for (int i = 0; i < t_.rows; ++i)
       for (int j = 0; j < t_.vectors; ++j) finish_element(i, j);
-    call_epilogue(spec_.epilogue.get(), /*along_rows=*/false, pieces());
+    if (spec_.epilogue) finish_with_epilogue();
     mov(c_, ptr[args_ + offsetof(GemmTile, c)]);
-    for (int i = 0; i < t_.rows; ++i)
-      for (int j = 0; j < t_.vectors; ++j) store_element(i, j);
+    spec_.epilogue ? store_groups() : store_elements();
     leave();
   }
 
@@ -122,17 +122,52 @@ class DotTile : public VectorAssembler {
     if (t_.bias_s) add_one(sum, ptr[v_ + i * element_bytes()]);
     if (t_.bias_v) add_one(sum, ptr[v_ + j * element_bytes()]);
   }
-  void store_element(int i, int j) {
-    const Address to = ptr[c_ + displacement(i * t_.c_s + j * t_.c_v)];
-    const Xmm sum = low(acc(i, j, 0));
-    element_bytes() == 8 ? vmovsd(to, sum) : vmovss(to, sum);
-  }
-  std::vector<EpiloguePiece> pieces() const {
-    std::vector<EpiloguePiece> all;
+  void store_elements() {
     for (int i = 0; i < t_.rows; ++i)
-      for (int j = 0; j < t_.vectors; ++j)
-        all.push_back({acc(i, j, 0).getIdx(), spec_.swapped ? j : i, spec_.swapped ? i : j, 1});
-    return all;
+      for (int j = 0; j < t_.vectors; ++j) {
+        const Address to = ptr[c_ + displacement(i * t_.c_s + j * t_.c_v)];
+        const Xmm sum = low(acc(i, j, 0));
+        element_bytes() == 8 ? vmovsd(to, sum) : vmovss(to, sum);
+      }
+  }
+
+  // With an epilogue, elements that are neighbours in a row of the result share a register.
+  int groups() const { return spec_.swapped ? t_.vectors : t_.rows; }
+  int group_size() const { return spec_.swapped ? t_.rows : t_.vectors; }
+  Ymm element(int group, int n) const { return spec_.swapped ? acc(n, group, 0) : acc(group, n, 0); }
+
+  void finish_with_epilogue() {
+    std::vector<EpiloguePiece> pieces;
+    for (int g = 0; g < groups(); ++g) {
+      gather(g, 0, group_size());
+      pieces.push_back({element(g, 0).getIdx(), g, 0, group_size()});
+    }
+    call_epilogue(spec_.epilogue.get(), /*along_rows=*/false, pieces);
+  }
+  /// Elements [first, first + count) of a group, at most a vector of them, into the register of the first.
+  void gather(int g, int first, int count) {
+    const int half = 16 / element_bytes();
+    const Ymm to = element(g, first);
+    for (int n = 1; n < std::min(count, half); ++n) {
+      const Xmm x = low(element(g, first + n));
+      element_bytes() == 8 ? vunpcklpd(low(to), low(to), x) : vinsertps(low(to), low(to), x, static_cast<uint8_t>(n << 4));
+    }
+    if (count <= half) return;
+    const int rest = count - half;
+    gather(g, first + half, std::min(rest, half));
+    const Xmm upper = low(element(g, first + half));
+    avx512() ? vinsertf32x4(low_half(to), low_half(to), upper, 1) : vinsertf128(low_half(to), low_half(to), upper, 1);
+    if (rest <= half) return;
+    gather(g, first + 2 * half, rest - half);  // AVX-512 and doubles
+    vinsertf64x4(Zmm(to.getIdx()), Zmm(to.getIdx()), low_half(element(g, first + 2 * half)), 1);
+  }
+  void store_groups() {
+    const Ymm mask = spare(0);
+    if (group_size() < lanes()) set_tail(group_size(), mask);
+    for (int g = 0; g < groups(); ++g) {
+      const Address to = ptr[c_ + displacement(g * (spec_.swapped ? t_.c_v : t_.c_s))];
+      group_size() < lanes() ? store_tail(to, element(g, 0), mask) : store(to, element(g, 0));
+    }
   }
   void add_low(const Xmm& to, const Operand& b) { element_bytes() == 8 ? vaddpd(to, to, b) : vaddps(to, to, b); }
   void add_one(const Xmm& to, const Operand& b) { element_bytes() == 8 ? vaddsd(to, to, b) : vaddss(to, to, b); }

@@ -24,11 +24,12 @@ constexpr int kSpare = 3;               // registers an instruction may need bes
 class EpilogueCode {
  public:
   EpilogueCode(x86::Assembler& assembler, const Epilogue& e, const LoopSpec& spec, Isa isa, bool along_rows,
-               const std::vector<EpiloguePiece>& pieces)
+               const std::vector<EpiloguePiece>& pieces, bool stack)
       : a_(assembler),
         e_(e),
         along_rows_(along_rows),
         pieces_(pieces),
+        stack_(stack),
         f_(assembler, spec, isa, {.vectors = isa == Isa::Avx512 ? 32 : 16, .pointers = 6}, kReturnAddress),
         ir_(isa, f_.lanes, f_.pool),
         elt_(elt_of(spec.operands[static_cast<size_t>(e.product)].dtype)),
@@ -47,10 +48,14 @@ class EpilogueCode {
     a_.align(asmjit::AlignMode::kData, 64);
     a_.bind(f_.pool_label);
     a_.embed(f_.pool.bytes().data(), f_.pool.bytes().size());
-    const int32_t frame = f_.frame_bytes() - return_bytes();
-    std::memcpy(a_.code()->textSection()->buffer().data() + patch_frame_, &frame, 4);
+    if (stack_) {
+      const int32_t frame = f_.frame_bytes() - return_bytes();
+      std::memcpy(a_.code()->textSection()->buffer().data() + patch_frame_, &frame, 4);
+    }
     return code_bytes;
   }
+  /// Emitted without a stack frame, and does with none.
+  bool is_whole() const { return stack_ || (!called_ && !parked_ && f_.frame_bytes() == least_frame_); }
   double flops() const { return ir_.flops(); }
 
  private:
@@ -59,6 +64,7 @@ class EpilogueCode {
   /// The expression. The product is a value whose home is a slot, pinned to a register.
   void build() {
     home_ = f_.alloc(64);
+    least_frame_ = f_.frame_bytes();
     std::vector<V> values;
     EmitBuilder b(ir_);
     for (const LoopNode& n : f_.spec.nodes) {
@@ -119,11 +125,13 @@ class EpilogueCode {
 
   /// Called code finds the stack pointer 8 bytes lower: the frame is aligned as it sees it.
   void prologue() {
-    a_.push(x86::rbp);
-    a_.mov(x86::rbp, x86::rsp);
-    a_.and_(x86::rsp, -64);
-    a_.sub(x86::rsp, 0x12345678);
-    patch_frame_ = a_.offset() - 4;
+    if (stack_) {
+      a_.push(x86::rbp);
+      a_.mov(x86::rbp, x86::rsp);
+      a_.and_(x86::rsp, -64);
+      a_.sub(x86::rsp, 0x12345678);
+      patch_frame_ = a_.offset() - 4;
+    }
     for (size_t i = 0; parked_ && i < pieces_.size(); ++i) a_.emit(I::kIdVmovaps, parked(i), vec(pieces_[i].reg));
     load_scalars();
     load_pointers();
@@ -212,8 +220,10 @@ class EpilogueCode {
 
   void epilogue() {
     for (size_t i = 0; parked_ && i < pieces_.size(); ++i) a_.emit(I::kIdVmovaps, vec(pieces_[i].reg), parked(i));
-    a_.mov(x86::rsp, x86::rbp);
-    a_.pop(x86::rbp);
+    if (stack_) {
+      a_.mov(x86::rsp, x86::rbp);
+      a_.pop(x86::rbp);
+    }
     a_.ret();
   }
 
@@ -221,6 +231,7 @@ class EpilogueCode {
   const Epilogue& e_;
   const bool along_rows_;
   const std::vector<EpiloguePiece>& pieces_;
+  const bool stack_;
   KernelFrame f_;
   Ir ir_;
   const Elt elt_;
@@ -233,7 +244,7 @@ class EpilogueCode {
   bool called_ = false, parked_ = false;
   int own_ = 0, mask_ = 0;
   int64_t index_ = -1;
-  int32_t home_ = 0, park_ = 0;
+  int32_t home_ = 0, park_ = 0, least_frame_ = 0;
   size_t patch_frame_ = 0;
 };
 
@@ -245,17 +256,28 @@ LoopSpec spec_of(const Epilogue& e, bool along_rows) {
   return spec;
 }
 
+/// Nothing is known yet of registers that do not suffice.
+bool may_do_without_stack(const Epilogue& e) {
+  const auto is_bool = [](const LoopOperand& o) { return o.dtype == ScalarType::Bool; };
+  return !e.is_long() && e.spec.scalars.empty() && std::none_of(e.spec.operands.begin(), e.spec.operands.end(), is_bool);
+}
+
 }  // namespace
 
 EmittedEpilogue emit_epilogue(const Epilogue& epilogue, Isa isa, bool along_rows, const std::vector<EpiloguePiece>& pieces) {
   if (along_rows && epilogue.has_whole()) raise("epilogue: operands are read across rows");
   const LoopSpec spec = spec_of(epilogue, along_rows);
   EmittedEpilogue out;
-  assemble(out.bytes, [&](x86::Assembler& assembler) {
-    EpilogueCode code(assembler, epilogue, spec, isa, along_rows, pieces);
-    out.code_bytes = code.emit();
-    out.element_flops = code.flops();
-  });
+  bool done = false;
+  for (const bool stack : {false, true}) {
+    if (done || (!stack && !may_do_without_stack(epilogue))) continue;
+    assemble(out.bytes, [&](x86::Assembler& assembler) {
+      EpilogueCode code(assembler, epilogue, spec, isa, along_rows, pieces, stack);
+      out.code_bytes = code.emit();
+      out.element_flops = code.flops();
+      done = code.is_whole();
+    });
+  }
   return out;
 }
 

@@ -73,11 +73,11 @@ std::shared_ptr<const TileCode> build(const TileSpec& spec, NoKernel& why) {
 }
 
 /// One vector of 64 bytes would be loaded as often as broadcasts are; two of 32 bytes are not.
-GemmPlan plan_for(const SettledProduct& p, Isa& level) {
-  GemmPlan plan = plan_product(p.shape, tile_registers(level, p.shape.dtype), p.bias >= 0);
+GemmPlan plan_for(const SettledProduct& p, Isa& level, bool by_rows) {
+  GemmPlan plan = plan_product(p.shape, tile_registers(level, p.shape.dtype), p.bias >= 0, by_rows);
   if (level == Isa::Avx512 && !plan.dot && plan.tile.vectors == 1 && plan.s > 4) {
     level = Isa::Avx2;
-    plan = plan_product(p.shape, tile_registers(level, p.shape.dtype), p.bias >= 0);
+    plan = plan_product(p.shape, tile_registers(level, p.shape.dtype), p.bias >= 0, by_rows);
   }
   return plan;
 }
@@ -112,7 +112,7 @@ std::shared_ptr<const ProductKernel> get_product(const SettledProduct& product, 
   auto kernel = std::make_shared<ProductKernel>();
   kernel->product = product;
   Isa level = isa();
-  kernel->plan = plan_for(product, level);
+  kernel->plan = plan_for(product, level, epilogue && epilogue->has_whole());
   const GemmPlan& plan = kernel->plan;
   kernel->epilogue = std::move(epilogue);
   if (kernel->epilogue && !suits(*kernel->epilogue, plan)) {

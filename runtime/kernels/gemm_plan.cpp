@@ -11,6 +11,7 @@ constexpr int64_t kChunk = 4 * kGemmBlock;   // steps along k of one call where 
 constexpr int64_t kFewRows = 16;             // rows of the s side up to which packing the v side does not pay
 constexpr int64_t kSmallWork = 100'000;      // multiply-adds that take a few microseconds
 constexpr int64_t kSmallBytes = 16 << 10;    // of the v side: stays in the first cache however it lies
+constexpr double kRowsWorth = 1.15;          // of a pass over memory that vectors along rows save
 constexpr int64_t kGroupBytes = 128 << 10;   // of the s side packed at a time
 
 int64_t up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
@@ -113,13 +114,13 @@ GemmTileShape GemmPlan::tile_shape(bool at_last_rows, bool at_last_panel) const 
   return t;
 }
 
-GemmPlan plan_product(const GemmShape& p, const GemmRegisters& r, bool bias) {
+GemmPlan plan_product(const GemmShape& p, const GemmRegisters& r, bool bias, bool by_rows) {
   GemmPlan plan;
   plan.element = static_cast<int32_t>(element_size(p.dtype));
   if (is_dot_product(p.m, p.n, p.k, p.a_col, p.b_row)) {
     plan_dot(plan, p, r);
   } else {
-    choose_sides(plan, p, cost(p, r, true) < cost(p, r, false));
+    choose_sides(plan, p, cost(p, r, true) * (by_rows ? kRowsWorth : 1.0) < cost(p, r, false));
     plan.blocks = p.k > kGemmBlock;
     choose_tile(plan, r);
     choose_packing(plan, r);

@@ -84,8 +84,9 @@ struct GemmPlan {
   bool small = false;          // too little to cut, nothing to pack: only tiles
 };
 
-/// m, n, k > 0; each operand has a stride of 1 or a dimension of size 1. `bias`: n dense elements are added to every row.
-GemmPlan plan_product(const GemmShape& shape, const GemmRegisters& registers, bool bias);
+/// m, n, k > 0; each operand has a stride of 1 or a dimension of size 1. `bias`: n dense elements are added to every row. `by_rows`:
+/// vectors along the rows of the result where that costs little more.
+GemmPlan plan_product(const GemmShape& shape, const GemmRegisters& registers, bool bias, bool by_rows = false);
 
 /// Equal products, one after the other in memory; strides in bytes.
 struct GemmBatch {
