@@ -39,12 +39,18 @@ class DotTile : public VectorAssembler {
     const int64_t rest = full >= 2 * kUnroll ? full % kUnroll : full;
     for (int64_t i = 0; i < rest; ++i) emit_step(i * kDotBytes);
     if (k_ % lanes && !SINTER_MUTANT(gemm_dot_without_rest)) emit_tail(rest * kDotBytes, static_cast<int>(k_ % lanes));
+    mov(c_, ptr[args_ + offsetof(GemmTile, c)]);
     if (t_.bias_s || t_.bias_v) mov(v_, ptr[args_ + offsetof(GemmTile, bias)]);
     for (int i = 0; i < t_.rows; ++i)
-      for (int j = 0; j < t_.vectors; ++j) finish_element(i, j);
-    if (spec_.epilogue) finish_with_epilogue();
-    mov(c_, ptr[args_ + offsetof(GemmTile, c)]);
-    spec_.epilogue ? store_groups() : store_elements();
+      for (int j = 0; j < t_.vectors; ++j) {
+        finish_element(i, j);
+        if (!spec_.epilogue) store_element(i, j);
+      }
+    if (spec_.epilogue) {
+      call_epilogue();
+      mov(c_, ptr[args_ + offsetof(GemmTile, c)]);
+      store_groups();
+    }
     leave();
   }
 
@@ -122,13 +128,10 @@ class DotTile : public VectorAssembler {
     if (t_.bias_s) add_one(sum, ptr[v_ + i * element_bytes()]);
     if (t_.bias_v) add_one(sum, ptr[v_ + j * element_bytes()]);
   }
-  void store_elements() {
-    for (int i = 0; i < t_.rows; ++i)
-      for (int j = 0; j < t_.vectors; ++j) {
-        const Address to = ptr[c_ + displacement(i * t_.c_s + j * t_.c_v)];
-        const Xmm sum = low(acc(i, j, 0));
-        element_bytes() == 8 ? vmovsd(to, sum) : vmovss(to, sum);
-      }
+  void store_element(int i, int j) {
+    const Address to = ptr[c_ + displacement(i * t_.c_s + j * t_.c_v)];
+    const Xmm sum = low(acc(i, j, 0));
+    element_bytes() == 8 ? vmovsd(to, sum) : vmovss(to, sum);
   }
 
   // With an epilogue, elements that are neighbours in a row of the result share a register.
@@ -136,13 +139,13 @@ class DotTile : public VectorAssembler {
   int group_size() const { return spec_.swapped ? t_.rows : t_.vectors; }
   Ymm element(int group, int n) const { return spec_.swapped ? acc(n, group, 0) : acc(group, n, 0); }
 
-  void finish_with_epilogue() {
+  void call_epilogue() {
     std::vector<EpiloguePiece> pieces;
     for (int g = 0; g < groups(); ++g) {
       gather(g, 0, group_size());
       pieces.push_back({element(g, 0).getIdx(), g, 0, group_size()});
     }
-    call_epilogue(spec_.epilogue.get(), /*along_rows=*/false, pieces);
+    VectorAssembler::call_epilogue(spec_.epilogue.get(), /*along_rows=*/false, pieces);
   }
   /// Elements [first, first + count) of a group, at most a vector of them, into the register of the first.
   void gather(int g, int first, int count) {

@@ -82,8 +82,11 @@ GemmPlan plan_for(const SettledProduct& p, Isa& level, bool by_rows) {
   return plan;
 }
 
-/// Elements of dot products leave their registers one by one; down the rows, an operand would be read across them.
-bool suits(const Epilogue& e, const GemmPlan& plan) { return plan.dot ? !e.is_long() : !(plan.swapped && e.has_whole()); }
+/// Sums along lanes have few elements in a register; down the rows, an operand would be read across them.
+bool suits(const Epilogue& e, const GemmPlan& plan) {
+  constexpr int64_t kFewElements = 64;  // a kernel of a few vectors takes less than gathering them
+  return plan.dot ? !e.is_long() && plan.v * plan.s > kFewElements : !(plan.swapped && e.has_whole());
+}
 
 }  // namespace
 

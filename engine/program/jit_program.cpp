@@ -169,8 +169,8 @@ void JitProgram::run_steps(const Layout& layout, char* const* bases, const Scala
   }
 }
 
-void JitProgram::run_with_epilogue(const Layout& layout, const Layout::ProductStep& p, char* const* bases, const Scalar* scalars,
-                                   char* scratch) {
+[[gnu::noinline]] void JitProgram::run_with_epilogue(const Layout& layout, const Layout::ProductStep& p, char* const* bases,
+                                                     const Scalar* scalars, char* scratch) {
   const Layout::KernelStep& k = p.epilogue;
   void* arguments[codegen::kMostEpilogueOperands];
   uint64_t values[kMostScalars];

@@ -130,11 +130,12 @@ class Run {
     }
     const int64_t width = panel_width();
     const int64_t tile_bytes = p_.tile.rows * width * p_.element;
-    GemmTile t{};
+    GemmTile t;
     t.s = s;
     t.k = part.length;
     t.earlier = part.k > 0 && !SINTER_MUTANT(gemm_chunks_start_anew);
     t.more = part.k + part.length < p_.k;
+    t.bias = nullptr;
     for (int64_t j = mine.first; j < mine.end; ++j) {
       const bool last_panel = j == p_.panels - 1;
       t.v = p_.pack_v ? packed_panel(part, j) : v_ + j * width * p_.from_v_v + part.k * p_.from_v_k;
