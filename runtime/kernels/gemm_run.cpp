@@ -72,6 +72,10 @@ class Run {
       const int64_t end = std::min(first + p_.block_panels, p_.panels);
       for (int64_t k = 0; k < p_.k; k += p_.chunk) {
         const Part part{first, end, k, std::min(p_.chunk, p_.k - k)};
+        if (const int64_t groups = panel_groups(end - first, pieces); groups > 1) {
+          run_by_panels(part, groups);
+          continue;
+        }
         if (p_.pack_v) for_tasks(end - first, pack_pieces > 1, [&](int64_t j, int) { pack_panel_of(part, first + j); });
         run_part(part, pieces, packed_rows);
       }
@@ -93,6 +97,23 @@ class Run {
     const int64_t width = panel_width(), columns = std::min(width, p_.v - j * width);
     pack_panel({v_ + j * width * p_.from_v_v + part.k * p_.from_v_k, p_.from_v_k, p_.from_v_v, p_.element}, part.length, columns,
                width, packed_panel(part, j));
+  }
+
+  /// Panels are packed by the thread that reads them, which fetches no line that another core wrote, and nobody waits for all of
+  /// the packing. How many groups of panels; 1: groups that are not equal would cost more than that saves.
+  int64_t panel_groups(int64_t panels, int64_t pieces) const {
+    if (pieces < 2 || !p_.pack_v || p_.pack_s) return 1;
+    for (const int64_t groups : {pieces, int64_t{get_num_threads()}})
+      if (groups <= pieces && (panels % groups == 0 || panels >= 8 * groups)) return groups;
+    return 1;
+  }
+  void run_by_panels(const Part& part, int64_t pieces) const {
+    const int64_t panels = part.end - part.first;
+    for_tasks(pieces, true, [&](int64_t task, int) {
+      const Part mine{part.first + panels * task / pieces, part.first + panels * (task + 1) / pieces, part.k, part.length};
+      for (int64_t j = mine.first; j < mine.end; ++j) pack_panel_of(part, j);
+      for (int64_t i = 0; i < p_.row_tiles; ++i) run_row_tile(i, part, mine, nullptr);
+    });
   }
 
   /// Cut along the row tiles (groups of them, where they are packed together), and along the panels where those are too few.
