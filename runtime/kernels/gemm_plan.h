@@ -86,8 +86,8 @@ struct GemmPlan {
   bool small = false;          // too little to cut, nothing to pack: only tiles
 };
 
-/// m, n, k > 0; each operand has a stride of 1 or a dimension of size 1. `bias`: n dense elements are added to every row. `by_rows`:
-/// vectors along the rows of the result where that costs little more.
+/// m, n, k > 0; each operand has a stride of 1 or a dimension of size 1. `bias`: n dense elements are added to every row.
+/// `by_rows`: vectors along the rows of the result where that costs little more.
 GemmPlan plan_product(const GemmShape& shape, const GemmRegisters& registers, bool bias, bool by_rows = false);
 
 /// The same where b lies in panels already, one after another, each [k][width] with zeros for columns that are not there
