@@ -3,6 +3,7 @@
 #include <sinter/optim.h>
 #include <sinter/sinter.h>
 #define BENCH_API sinter
+#define BENCH_FREEZES
 #include <string>
 #include "cold.h"
 #include "rows.h"

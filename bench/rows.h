@@ -71,6 +71,10 @@ template <int64_t kBatch>
 struct Mlp784 {
   Tensor x = random_normal({kBatch, 784}), y;
   api::nn::Linear first{784, 512}, second{512, 512}, third{512, 10};
+  template <class F>
+  void each_linear(F f) const {
+    for (const auto* l : {&first, &second, &third}) f(*l);
+  }
   Tensor operator()(const Tensor& a, const Tensor&) {
     return third->forward(api::relu(second->forward(api::relu(first->forward(a)))));
   }
@@ -84,6 +88,10 @@ struct BertLayer {
   api::nn::Linear q{kWidth, kWidth}, k{kWidth, kWidth}, v{kWidth, kWidth}, o{kWidth, kWidth}, f1{kWidth, kInner},
       f2{kInner, kWidth};
   api::nn::LayerNorm n1{api::nn::LayerNormOptions({kWidth})}, n2{api::nn::LayerNormOptions({kWidth})};
+  template <class F>
+  void each_linear(F f) const {
+    for (const auto* l : {&q, &k, &v, &o, &f1, &f2}) f(*l);
+  }
   Tensor heads(const Tensor& t) const { return t.view({1, kLength, kHeads, kHead}).transpose(1, 2); }
   Tensor operator()(const Tensor& a, const Tensor&) {
     const Tensor query = heads(q->forward(a)), key = heads(k->forward(a)), value = heads(v->forward(a));
@@ -92,6 +100,16 @@ struct BertLayer {
     const Tensor b = n1->forward(a + o->forward(seen));
     return n2->forward(b + f2->forward(api::gelu(f1->forward(b))));
   }
+};
+
+/// A row over frozen weights. LibTorch, which has no such thing for eager code, runs them as they are.
+template <class Row>
+struct Frozen : Row {
+#ifdef BENCH_FREEZES
+  Frozen() {
+    Row::each_linear([](const auto& linear) { api::freeze(linear); });
+  }
+#endif
 };
 
 /// The net of the seed: 10 inputs, 2 classes.
@@ -168,7 +186,9 @@ void each_row(Visit visit) {
   visit.template operator()<SeedMlp<4>>("seedmlp_b4", false);
   visit.template operator()<Mlp784<1>>("mlp784_b1", false);
   visit.template operator()<Mlp784<64>>("mlp784_b64", false);
+  visit.template operator()<Frozen<Mlp784<64>>>("mlp784_b64_frozen", false);
   visit.template operator()<BertLayer<16>>("bertlayer_s16", false);
+  visit.template operator()<Frozen<BertLayer<16>>>("bertlayer_s16_frozen", false);
   visit.template operator()<BertLayer<128>>("bertlayer_s128", false);
   visit.template operator()<TrainSeedSgd>("train_seed_sgd", true);
   visit.template operator()<TrainMlp784Sgd>("train_mlp784_sgd", true);

@@ -18,6 +18,7 @@ enum class Rank : uint8_t {
   tiles,
   code,
   intern,
+  packing,
   allocator,
   threads,
   log,

@@ -2,6 +2,7 @@
 #include <memory>
 #include "allocator.h"
 #include "error.h"
+#include "frozen_weight.h"
 #include "in_deleter.h"
 #include "mutants.h"
 #include "object_cache.h"
@@ -64,6 +65,8 @@ void Storage::settle(Loc loc) {
 
 void Storage::destroy() {
   if (has(kDeferred)) forget_deferred(*this);
+  if (frozen.load(std::memory_order_relaxed) != nullptr && !SINTER_MUTANT(frozen_panels_outlive_weight)) [[unlikely]]
+    drop_frozen(*this);
   if (deleter_ != nullptr) {
     ++deleters_running;
     (*deleter_)(data);

@@ -8,6 +8,8 @@
 
 namespace sinter {
 
+class FrozenWeight;
+
 /// A block of memory shared by a tensor and its views. States:
 ///   materialised  data() is the newest value; pending_in == null
 ///   pending       the newest value exists only as an event of the frame `pending_in`; data may be null
@@ -68,6 +70,8 @@ class Storage {
   /// Serial of the frame in which an operator touching this storage ends its region at once: memory borrowed inside
   /// the frame (a local array may die before the frame) or exposed by a mutable pointer.
   std::atomic<uint32_t> immediate_in_frame{0};
+  /// Set while the bytes are a frozen weight (frozen_weight.h), owned. Changed only while no program reads them.
+  std::atomic<FrozenWeight*> frozen{nullptr};
 
   /// Set by the engine: computes all that is deferred and reads `source`. @throws OutOfMemoryError.
   static void (*settle_dependents)(Storage& source);

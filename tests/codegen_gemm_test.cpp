@@ -7,6 +7,7 @@
 #include "codegen_decode.h"
 #include "guarded_operands.h"
 #include "runtime/kernels/gemm_order.h"
+#include "runtime/kernels/gemm_pack.h"
 #include "runtime/threads.h"
 
 using namespace sinter;
@@ -55,29 +56,48 @@ class Checked {
     bias_ = fill(p.bias >= 0 ? s_.n : 0);
   }
 
+  /// As it lies, and over panels.
   std::string check(Isa isa, Placement where) {
     set_isa_cap(isa);
     NoKernel why{};
     const auto kernel = get_product(p_, why);
+    const auto plan = kernel ? plan_frozen(*kernel) : nullptr;
     set_isa_cap(detected_isa());
     if (!kernel) return "no kernel";
+    std::string wrong = run(*kernel, b_, where);
+    if (!wrong.empty() || !plan) return wrong;
+    ProductKernel frozen = *plan;
+    if (!emit_tiles(frozen, why)) return "no code over panels";
+    return run(frozen, panels(frozen.plan), where);
+  }
+
+ private:
+  std::vector<uint8_t> panels(const GemmPlan& plan) const {
+    const int64_t width = plan.lanes * plan.tile.vectors, e = plan.element;
+    std::vector<uint8_t> all(static_cast<size_t>(plan.panels * width * s_.k * e));
+    for (int64_t j = 0; j < plan.panels; ++j)
+      pack_panel({reinterpret_cast<const char*>(b_.data()) + j * width * s_.b_col * e, s_.b_row * e, s_.b_col * e, plan.element},
+                 s_.k, std::min(width, s_.n - j * width), width, all.data() + j * width * s_.k * e);
+    return all;
+  }
+
+  std::string run(const ProductKernel& kernel, const std::vector<uint8_t>& operand, Placement where) const {
     const std::vector<uint8_t> blank(static_cast<size_t>(p_.batch * s_.m * s_.n) * sizeof(T), 0x7f);
-    const std::vector<uint8_t> blank_scratch(static_cast<size_t>(kernel->plan.scratch_bytes), 0xff);
+    const std::vector<uint8_t> blank_scratch(static_cast<size_t>(kernel.plan.scratch_bytes), 0xff);
     GuardedMemory* memory[5];
-    const std::vector<uint8_t>* contents[] = {&a_, &b_, &bias_, &blank, &blank_scratch};
+    const std::vector<uint8_t>* contents[] = {&a_, &operand, &bias_, &blank, &blank_scratch};
     uint8_t* at[5];
     for (size_t i = 0; i < 5; ++i) {
       memory[i] = &GuardedMemory::of(20 + i, contents[i]->size());
       const Placement place = i == 4 ? Placement{Placement::Start} : where;
       at[i] = memory[i]->place(*contents[i], place, sizeof(T), i);
     }
-    kernel->run(at[0], at[1], p_.bias >= 0 ? at[2] : nullptr, at[3], at[4]);
+    kernel.run(at[0], at[1], p_.bias >= 0 ? at[2] : nullptr, at[3], at[4]);
     for (size_t i = 0; i < 5; ++i)
       if (!memory[i]->canaries_intact()) return "wrote beside operand " + std::to_string(i);
-    return differences(reinterpret_cast<const T*>(at[3]), *kernel);
+    return differences(reinterpret_cast<const T*>(at[3]), kernel);
   }
 
- private:
   std::string differences(const T* c, const ProductKernel& kernel) const {
     std::vector<T> a(a_.size() / sizeof(T)), b(b_.size() / sizeof(T)), bias(bias_.size() / sizeof(T));
     std::memcpy(a.data(), a_.data(), a_.size());

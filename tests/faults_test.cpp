@@ -359,6 +359,17 @@ void module_forward(World& w) {
   w.compiled = [&w, c = compile(net), x = ramp({2, 5})]() mutable { w.results.clear(), w.results.push_back(c(x)); };
 }
 
+/// Each call freezes again, and packs.
+void frozen_weights(World& w) {
+  manual_seed(3);
+  nn::Linear first(12, 20), second(20, 9);
+  w.body([first, second, x = ramp({10, 12})](World& o) {
+    freeze(first);
+    freeze(second);
+    o.results.push_back(second(relu(first(x))));
+  });
+}
+
 void modules_made(World& w) {
   auto f = [x = ramp({2, 5})](World& o) {
     Net net;
@@ -410,6 +421,8 @@ const std::vector<Scenario> kScenarios{
     {"recomputed for backward", recomputed},
     {"recomputed for backward, replayed", recomputed, 4},
     {"module forward", module_forward},
+    {"frozen weights", frozen_weights},
+    {"frozen weights, replayed", frozen_weights, 2},
     {"modules made", modules_made},
 };
 

@@ -81,6 +81,18 @@ TEST_CASE("a training step that hits takes no lock") {
   REQUIRE(locks_of_hits([&] { (void)step(); }) == 0);
 }
 
+TEST_CASE("a call over frozen weights takes no lock") {
+  const NoGradGuard no_grad;
+  nn::Linear layer(40, 30);
+  auto f = compile([&](const Tensor& x) { return relu(layer(x)); });
+  const Tensor x = randn({20, 40});
+  REQUIRE(freeze(layer) == 1);
+  REQUIRE(locks_of_hits([&] { (void)f(x); }) == 0);
+  REQUIRE(frozen_bytes() > 0);
+  layer->weight.detach().mul_(2);
+  REQUIRE(locks_of_hits([&] { (void)f(x); }) == 0);
+}
+
 TEST_CASE("a divided kernel takes no lock") {
   const NoGradGuard no_grad;
   const SetThreads set(2);

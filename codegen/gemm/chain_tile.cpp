@@ -14,6 +14,7 @@ namespace {
 using namespace Xbyak;
 
 constexpr int kUnroll = 4;
+constexpr int kFetchAhead = 8192;  // bytes: the longest way to memory, at the rate at which panels are read
 
 /// Bytes that are enough for any tile: at most 12 an instruction.
 size_t code_room(const TileSpec& spec) {
@@ -87,6 +88,7 @@ class ChainTile : public VectorAssembler {
   void emit_step(int u) {
     if (t_.fetch_rows)
       for (int i = u; i < t_.rows; i += kUnroll) prefetcht0(ptr[s_ + displacement((t_.rows + i) * t_.s_s)]);
+    for (int j = 0; t_.fetch_v && j < t_.v_k; j += 64) prefetcht0(ptr[v_ + displacement(u * t_.v_k + j + kFetchAhead)]);
     for (int j = 0; j < t_.vectors; ++j) {
       const Address from = ptr[v_ + displacement(u * t_.v_k + j * vector_bytes())];
       if (is_tail(j) && t_.mask_loads && !SINTER_MUTANT(gemm_tail_loaded)) load_tail(side(j), from, side(j));

@@ -20,9 +20,8 @@ struct Hasher {
     const auto mix = [&h](int64_t v) { h = (h ^ static_cast<uint64_t>(v)) * 0x9e3779b97f4a7c15u, h ^= h >> 29; };
     const GemmTileShape& s = t.shape;
     for (const int64_t v : {s.v_k, s.s_k, s.s_s, s.c_v, s.c_s, t.dot_k}) mix(v);
-    mix(int64_t{s.rows} << 40 | int64_t{s.vectors} << 16 | int64_t{s.tail} << 3 | s.fetch_rows << 15 | s.mask_loads << 2 |
-        s.bias_s << 1 | s.bias_v);
-    if (t.epilogue) mix(static_cast<int64_t>(kernel_hash(t.epilogue->spec, t.isa)) + t.swapped);
+    mix(int64_t{s.rows} << 40 | int64_t{s.vectors} << 16 | int64_t{s.tail} << 3 | s.fetch_rows << 15 | s.fetch_v << 14 |
+        s.mask_loads << 2 | s.bias_s << 1 | s.bias_v);
     return h;
   }
 };
@@ -114,23 +113,40 @@ std::shared_ptr<const ProductKernel> get_product(const SettledProduct& product, 
   why = NoKernel::None;
   auto kernel = std::make_shared<ProductKernel>();
   kernel->product = product;
-  Isa level = isa();
-  kernel->plan = plan_for(product, level, epilogue && epilogue->has_whole());
-  const GemmPlan& plan = kernel->plan;
+  kernel->level = isa();
+  kernel->plan = plan_for(product, kernel->level, epilogue && epilogue->has_whole());
   kernel->epilogue = std::move(epilogue);
-  if (kernel->epilogue && !suits(*kernel->epilogue, plan)) {
+  if (kernel->epilogue && !suits(*kernel->epilogue, kernel->plan)) {
     why = NoKernel::NotEmittable;
     return nullptr;
   }
+  return emit_tiles(*kernel, why) ? kernel : nullptr;
+}
+
+std::unique_ptr<const ProductKernel> plan_frozen(const ProductKernel& kernel) {
+  const SettledProduct& p = kernel.product;
+  constexpr int64_t kFewestRows = 3;  // fewer are limited by the loads of the weight, which may be wider where it lies
+  if (kernel.plan.dot || p.shape.m < kFewestRows || (p.batch > 1 && p.b_batch != 0)) return nullptr;
+  auto frozen = std::make_unique<ProductKernel>(kernel);
+  frozen->tiles = {};
+  for (auto& row : frozen->code)
+    for (auto& tile : row) tile.reset();
+  frozen->level = isa() == Isa::Avx512 && p.shape.n > tile_registers(Isa::Avx512, p.shape.dtype).lanes ? Isa::Avx512 : Isa::Avx2;
+  frozen->plan = plan_over_panels(p.shape, tile_registers(frozen->level, p.shape.dtype), p.bias >= 0);
+  return frozen;
+}
+
+bool emit_tiles(ProductKernel& kernel, NoKernel& why) {
+  const GemmPlan& plan = kernel.plan;
   for (const int i : {0, 1})
     for (const int j : {0, 1}) {
       if ((plan.row_tiles == 1 && i == 0) || (plan.panels == 1 && j == 0)) continue;  // there is only the last
-      kernel->code[i][j] = get_tile(tile_of(plan, product.shape.dtype, level, i, j, kernel->epilogue), why);
-      if (!kernel->code[i][j]) return nullptr;
-      kernel->tiles.fn[i][j] = kernel->code[i][j]->fn;
-      kernel->epilogue_flops = kernel->code[i][j]->element_flops;
+      kernel.code[i][j] = get_tile(tile_of(plan, kernel.product.shape.dtype, kernel.level, i, j, kernel.epilogue), why);
+      if (!kernel.code[i][j]) return false;
+      kernel.tiles.fn[i][j] = kernel.code[i][j]->fn;
+      kernel.epilogue_flops = kernel.code[i][j]->element_flops;
     }
-  return kernel;
+  return true;
 }
 
 void ProductKernel::run(const void* a, const void* b, const void* bias, void* c, void* scratch,

@@ -36,6 +36,7 @@ void forget_dead_tiles();
 class ProductKernel {
  public:
   SettledProduct product;
+  Isa level = Isa::None;  // of the tiles
   GemmPlan plan;
   std::shared_ptr<const Epilogue> epilogue;  // may be null
   double epilogue_flops = 0;                 // of an element
@@ -55,5 +56,11 @@ class ProductKernel {
 /// Thread-safe.
 std::shared_ptr<const ProductKernel> get_product(const SettledProduct& product, NoKernel& why,
                                                  std::shared_ptr<const Epilogue> epilogue = nullptr);
+
+/// `kernel`'s product over b packed in panels (runtime/frozen_weight.h): a plan without code yet. Null where panels do not help,
+/// or would change the order of sums. @throws std::bad_alloc.
+std::unique_ptr<const ProductKernel> plan_frozen(const ProductKernel& kernel);
+/// Finds or emits the code of a plan. False, and why, when there is none. Thread-safe.
+bool emit_tiles(ProductKernel& kernel, NoKernel& why);
 
 }  // namespace sinter::codegen

@@ -1,4 +1,5 @@
 #include "region_runner.h"
+#include "../../runtime/frozen_weight.h"
 #include "interpret.h"
 #include "verify.h"
 
@@ -126,20 +127,25 @@ void RegionRunner::run(const ProgramEntry& entry, const Program& program, RunCos
   if (program.use.last.load(std::memory_order_relaxed) != now) program.use.last.store(now, std::memory_order_relaxed);
   constexpr size_t kFew = 64;
   void* few_inputs[kFew];
-  Storage* few_outputs[kFew];
+  Storage *few_outputs[kFew], *few_storages[kFew];
   std::vector<void*> many_inputs;
-  std::vector<Storage*> many_outputs;
+  std::vector<Storage*> many_outputs, many_storages;
   void** inputs = few_inputs;
-  Storage** outputs = few_outputs;
+  Storage **outputs = few_outputs, **storages = nullptr;
   if (leaf_.inputs.size() > kFew) many_inputs.resize(leaf_.inputs.size()), inputs = many_inputs.data();
   if (entry.live_roots.size() > kFew) many_outputs.resize(entry.live_roots.size()), outputs = many_outputs.data();
   for (size_t i = 0; i < leaf_.inputs.size(); ++i) inputs[i] = c_.slots[leaf_.inputs[i]]->address();
+  if (FrozenWeight::any.load(std::memory_order_relaxed)) [[unlikely]] {
+    storages = few_storages;
+    if (leaf_.inputs.size() > kFew) many_storages.resize(leaf_.inputs.size()), storages = many_storages.data();
+    for (size_t i = 0; i < leaf_.inputs.size(); ++i) storages[i] = c_.slots[leaf_.inputs[i]]->storage;
+  }
   for (size_t i = 0; i < entry.live_roots.size(); ++i)
     outputs[i] = c_.slots[leaf_.roots[static_cast<size_t>(entry.live_roots[i])]]->storage;
   std::unique_ptr<Deferred> deferred;
   if (entry.recipe != nullptr) [[unlikely]]
     deferred = prepare_deferred(entry);
-  const Program::Launch launch{inputs, c_.scalars, outputs, costs, layout_};
+  const Program::Launch launch{inputs, c_.scalars, outputs, costs, layout_, storages};
   if (c_.sums_ == nullptr) [[likely]]
     program.run(launch);
   else run_verified({c_, leaf_, entry, program, c_.slots, c_.scalars, c_.free_ints_, live_, launch});

@@ -91,6 +91,7 @@ bool StepCost::memory_bound(const machine::Rates& rates) const {
 
 std::string StepCost::str(const machine::Rates& rates) const {
   std::string s = fmt::format("{}: {:.2f} us; {:.0f} bytes, {:.0f} flops", name, us, bytes, flops);
+  if (frozen_bytes > 0) s += fmt::format("; on frozen weights, {} bytes packed", frozen_bytes);
   const double least = attainable_us(rates);
   if (us <= 0 || least <= 0) return s;
   // Said in the unit that limits it; what computes nothing has no other.

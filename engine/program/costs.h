@@ -14,10 +14,11 @@ struct PlannedStep;
 /// One kernel or eager step in one run.
 struct StepCost {
   std::string name;
-  double bytes = 0;   // of its operands, each counted once: what memory must at least move when no cache holds any of it
-  double flops = 0;   // floating-point operations: a fused multiply-add counts twice, a call of the C library once
-  bool wide = false;  // computes in float64
-  double us = 0;      // how long it took
+  double bytes = 0;          // of its operands, each counted once: what memory must at least move when no cache holds any of it
+  double flops = 0;          // floating-point operations: a fused multiply-add counts twice, a call of the C library once
+  bool wide = false;         // computes in float64
+  double us = 0;             // how long it took
+  int64_t frozen_bytes = 0;  // of the panels it read in place of a frozen weight
 
   /// The least time on this machine: at the measured rate of multiply-adds, or of the memory that holds `bytes`, whichever is
   /// slower. 0 when that is not known.

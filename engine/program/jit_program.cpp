@@ -134,7 +134,7 @@ void JitProgram::run(const Launch& launch) const {
       std::memcpy(bases, launch.inputs, n_inputs_ * sizeof(void*));
       for (size_t i = 0; i < n_out; ++i) bases[n_inputs_ + i] = static_cast<char*>(launch.outputs[i]->data);
       bases[n_bases - 1] = arena;
-      run_steps(layout, bases, launch.scalars, arena, threads, launch.costs != nullptr ? launch.costs->steps.data() : nullptr);
+      run_steps(layout, bases, launch, arena, threads, launch.costs != nullptr ? launch.costs->steps.data() : nullptr);
     };
     const size_t tables = n_bases + layout.addresses.size() + layout.scalar_slots.size();
     if (arena_all <= kStackArena && tables <= kStackTable) [[likely]] {
@@ -152,15 +152,20 @@ void JitProgram::run(const Launch& launch) const {
   }
 }
 
-void JitProgram::run_steps(const Layout& layout, char* const* bases, const Scalar* scalars, char* arena, int threads,
+void JitProgram::run_steps(const Layout& layout, char* const* bases, const Launch& launch, char* arena, int threads,
                            StepCost* costs) const {
+  const Scalar* scalars = launch.scalars;
   char* scratch = arena + layout.scratch_offset;
   for (const Layout::Step& step : layout.order) {
     const StepTimer timer(costs);
     if (step.kind == Layout::Step::Product) {
       const Layout::ProductStep& p = layout.products[step.index];
-      if (p.epilogue.n_addresses > 0) run_with_epilogue(layout, p, bases, scalars, scratch);
-      else p.kernel->run(at(bases, p.a), at(bases, p.b), at(bases, p.bias), at(bases, p.out), scratch);
+      const codegen::ProductKernel* kernel = p.kernel.get();
+      const void* b = at(bases, p.b);
+      if (launch.storages != nullptr && p.frozen) [[unlikely]]
+        p.frozen->choose(*launch.storages[p.b.base], kernel, b, costs);
+      if (p.epilogue.n_addresses > 0) run_with_epilogue(layout, p, *kernel, b, bases, scalars, scratch);
+      else kernel->run(at(bases, p.a), b, at(bases, p.bias), at(bases, p.out), scratch);
     } else if (step.kind == Layout::Step::Eager) [[unlikely]] {
       run_eager(layout.eager[step.index], bases, scalars);
     } else {
@@ -169,14 +174,15 @@ void JitProgram::run_steps(const Layout& layout, char* const* bases, const Scala
   }
 }
 
-[[gnu::noinline]] void JitProgram::run_with_epilogue(const Layout& layout, const Layout::ProductStep& p, char* const* bases,
+[[gnu::noinline]] void JitProgram::run_with_epilogue(const Layout& layout, const Layout::ProductStep& p,
+                                                     const codegen::ProductKernel& kernel, const void* b, char* const* bases,
                                                      const Scalar* scalars, char* scratch) {
   const Layout::KernelStep& k = p.epilogue;
   void* arguments[codegen::kMostEpilogueOperands];
   uint64_t values[kMostScalars];
   for (uint32_t i = 0; i < k.n_addresses; ++i) arguments[i] = at(bases, layout.addresses[k.first_address + i]);
   fill_scalars(layout, k, scalars, values);
-  p.kernel->run(at(bases, p.a), at(bases, p.b), at(bases, p.bias), at(bases, p.out), scratch, {arguments, values});
+  kernel.run(at(bases, p.a), b, at(bases, p.bias), at(bases, p.out), scratch, {arguments, values});
 }
 
 inline void JitProgram::fill_scalars(const Layout& layout, const Layout::KernelStep& k, const Scalar* scalars, uint64_t* values) {

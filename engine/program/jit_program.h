@@ -21,14 +21,13 @@ class JitProgram final : public Program {
   std::vector<std::pair<std::string, std::string>> assembly() const override;
 
  private:
-  void run_steps(const Layout& layout, char* const* bases, const Scalar* scalars, char* arena, int threads,
-                 StepCost* costs) const;
+  void run_steps(const Layout& layout, char* const* bases, const Launch& launch, char* arena, int threads, StepCost* costs) const;
   void run_kernel_step(const Layout& layout, uint32_t index, char* const* bases, const Scalar* scalars, char* scratch,
                        int threads) const;
   void run_split(const Layout& layout, uint32_t index, void* const* arguments, const uint64_t* values, char* scratch,
                  int threads) const;
-  static void run_with_epilogue(const Layout& layout, const Layout::ProductStep& p, char* const* bases, const Scalar* scalars,
-                                char* scratch);
+  static void run_with_epilogue(const Layout& layout, const Layout::ProductStep& p, const codegen::ProductKernel& kernel,
+                                const void* b, char* const* bases, const Scalar* scalars, char* scratch);
   static void fill_scalars(const Layout& layout, const Layout::KernelStep& k, const Scalar* scalars, uint64_t* values);
   /// All of a run's costs but the times; made before its first write, as there may be no memory for it.
   RunCosts planned_costs(const Layout& layout) const;

@@ -97,6 +97,8 @@ class LayoutBuilder {
   }
   void push_product(Layout::ProductStep p) {
     product_scratch_ = std::max(product_scratch_, p.kernel->plan.scratch_bytes);
+    if (p.b.base < static_cast<int32_t>(n_inputs_)) p.frozen = FrozenStep::plan(*p.kernel);
+    if (p.frozen) product_scratch_ = std::max(product_scratch_, p.frozen->scratch_bytes());
     out_.order.push_back({Layout::Step::Product, static_cast<uint32_t>(out_.products.size())});
     out_.products.push_back(std::move(p));
   }

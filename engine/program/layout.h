@@ -6,6 +6,7 @@
 #include "../../runtime/kernels/kernel.h"
 #include "buffers.h"
 #include "costs.h"
+#include "frozen_step.h"
 
 namespace sinter {
 
@@ -43,7 +44,8 @@ struct Layout {
   struct ProductStep {
     std::shared_ptr<const codegen::ProductKernel> kernel;
     Address a, b, bias, out;
-    KernelStep epilogue{};  // its arguments, none without
+    KernelStep epilogue{};                     // its arguments, none without
+    std::unique_ptr<const FrozenStep> frozen;  // b is a region's input: where it is a frozen weight
   };
   struct Step {
     enum Kind : uint8_t { Kernel, Product, Eager } kind;

@@ -29,11 +29,12 @@ class Program {
 
   /// Everything a run reads and writes.
   struct Launch {
-    void* const* inputs;             // address of each region input's first element
-    const Scalar* scalars;           // the region's value scalars
-    Storage* const* outputs;         // one per `output_bytes`, without bytes: get theirs here
-    RunCosts* costs = nullptr;       // where explain() listens: filled in
-    const Layout* layout = nullptr;  // of a program for many sizes: these inputs'
+    void* const* inputs;                 // address of each region input's first element
+    const Scalar* scalars;               // the region's value scalars
+    Storage* const* outputs;             // one per `output_bytes`, without bytes: get theirs here
+    RunCosts* costs = nullptr;           // where explain() listens: filled in
+    const Layout* layout = nullptr;      // of a program for many sizes: these inputs'
+    Storage* const* storages = nullptr;  // of each region input; null where no weight of the process is frozen
   };
   /// Allocates all outputs and temporaries, then runs. When it throws, outputs are without bytes again.
   /// @throws OutOfMemoryError before the first write, state unchanged (an eager kernel that runs out of scratch memory

@@ -1,5 +1,6 @@
 // Modules, functionals, losses and initialisers.
 #pragma once
+#include "../nn/freeze.h"
 #include "../nn/functional.h"
 #include "../nn/init.h"
 #include "../nn/losses.h"

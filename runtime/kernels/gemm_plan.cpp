@@ -1,5 +1,6 @@
 #include "gemm_plan.h"
 #include <algorithm>
+#include "../mutants.h"
 #include "gemm_order.h"
 
 namespace sinter {
@@ -59,17 +60,21 @@ void choose_tile(GemmPlan& plan, const GemmRegisters& r) {
   plan.last_tail = static_cast<int32_t>(plan.v % r.lanes);
 }
 
-void choose_packing(GemmPlan& plan, const GemmRegisters& r) {
+void choose_packing(GemmPlan& plan, const GemmRegisters& r, bool panels) {
   GemmTileShape& t = plan.tile;
   const int64_t e = plan.element, width = e * r.lanes * t.vectors;
+  if (panels) plan.from_v_k = width;
+  plan.panel_step = panels && !SINTER_MUTANT(frozen_panel_step) ? plan.k * width : plan.from_v_v * r.lanes * t.vectors;
   const bool dense = plan.from_v_v == e || plan.v == 1;
   const bool lies_as_packed = plan.panels == 1 && plan.from_v_k == width;
-  plan.pack_v = !dense || (plan.last_tail != 0 && !r.masks_loads) ||
-                (!lies_as_packed && plan.s > kFewRows && plan.k * plan.from_v_k > kSmallBytes);
+  plan.pack_v = !panels && (!dense || (plan.last_tail != 0 && !r.masks_loads) ||
+                            (!lies_as_packed && plan.s > kFewRows && plan.k * plan.from_v_k > kSmallBytes));
   t.v_k = plan.pack_v ? width : plan.from_v_k;
-  t.mask_loads = !plan.pack_v;
+  t.fetch_v = panels;
+  t.mask_loads = !plan.pack_v && !panels;
   plan.chunk = plan.k > 2 * kChunk ? kChunk : plan.k;
-  plan.block_panels = plan.pack_v ? std::clamp<int64_t>(kPackedBytes / (plan.chunk * width), 1, plan.panels) : plan.panels;
+  plan.block_panels =
+      plan.pack_v || panels ? std::clamp<int64_t>(kPackedBytes / (plan.chunk * width), 1, plan.panels) : plan.panels;
   // Elements that are neighbours along s lie on one cache line for each k: packed where they are read more than once.
   const bool along_k = plan.from_s_k == e || plan.k == 1;
   plan.pack_s = !along_k && plan.panels > 1 && plan.from_s_k > 4 * e * t.rows && plan.k > 64;
@@ -103,6 +108,23 @@ void plan_dot(GemmPlan& plan, const GemmShape& p, const GemmRegisters& r) {
   plan.chunk = plan.k;
   t.v_k = plan.from_v_v;
   t.s_s = plan.from_s_s;
+  plan.panel_step = plan.from_v_v * t.vectors;
+}
+
+void plan_chain(GemmPlan& plan, const GemmShape& p, const GemmRegisters& r, bool swapped, bool panels) {
+  choose_sides(plan, p, swapped);
+  plan.blocks = p.k > kGemmBlock;
+  choose_tile(plan, r);
+  choose_packing(plan, r, panels);
+  choose_scratch(plan);
+}
+
+void finish(GemmPlan& plan, bool bias) {
+  plan.tile.bias_s = bias && plan.swapped;
+  plan.tile.bias_v = bias && !plan.swapped;
+  for (const int i : {0, 1})
+    for (const int j : {0, 1}) plan.shapes[i][j] = plan.tile_shape(i, j);
+  plan.small = plan.scratch_bytes == 0 && plan.v * plan.s * plan.k < kSmallWork;
 }
 
 }  // namespace
@@ -117,20 +139,19 @@ GemmTileShape GemmPlan::tile_shape(bool at_last_rows, bool at_last_panel) const 
 GemmPlan plan_product(const GemmShape& p, const GemmRegisters& r, bool bias, bool by_rows) {
   GemmPlan plan;
   plan.element = static_cast<int32_t>(element_size(p.dtype));
-  if (is_dot_product(p.m, p.n, p.k, p.a_col, p.b_row)) {
-    plan_dot(plan, p, r);
-  } else {
-    choose_sides(plan, p, cost(p, r, true) * (by_rows ? kRowsWorth : 1.0) < cost(p, r, false));
-    plan.blocks = p.k > kGemmBlock;
-    choose_tile(plan, r);
-    choose_packing(plan, r);
-    choose_scratch(plan);
-  }
-  plan.tile.bias_s = bias && plan.swapped;
-  plan.tile.bias_v = bias && !plan.swapped;
-  for (const int i : {0, 1})
-    for (const int j : {0, 1}) plan.shapes[i][j] = plan.tile_shape(i, j);
-  plan.small = plan.scratch_bytes == 0 && p.m * p.n * p.k < kSmallWork;
+  if (is_dot_product(p.m, p.n, p.k, p.a_col, p.b_row)) plan_dot(plan, p, r);
+  else plan_chain(plan, p, r, cost(p, r, true) * (by_rows ? kRowsWorth : 1.0) < cost(p, r, false), /*panels=*/false);
+  finish(plan, bias);
+  return plan;
+}
+
+GemmPlan plan_over_panels(const GemmShape& p, const GemmRegisters& r, bool bias) {
+  GemmPlan plan;
+  plan.element = static_cast<int32_t>(element_size(p.dtype));
+  GemmRegisters two = r;  // vectors a panel: what the largest tiles take, for any number of rows
+  for (int8_t& n : two.vectors) n = std::min<int8_t>(n, 2);
+  plan_chain(plan, p, two, /*swapped=*/false, /*panels=*/true);
+  finish(plan, bias);
   return plan;
 }
 

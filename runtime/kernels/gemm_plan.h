@@ -34,6 +34,7 @@ struct GemmTileShape {
   int32_t tail = 0;               // elements of the last vector that exist; 0: all
   bool mask_loads = false;        // with a tail: v has no memory beyond it
   bool fetch_rows = false;        // the rows of the next tile, each along k, come from far away: fetch them ahead
+  bool fetch_v = false;           // panels follow each other and come from far away: fetch what is read soon
   bool bias_s = false, bias_v = false;
   friend bool operator==(const GemmTileShape&, const GemmTileShape&) = default;
 };
@@ -72,7 +73,8 @@ struct GemmPlan {
   int32_t element = 4, lanes = 1;
   int64_t v = 0, s = 0, k = 0;
   int64_t from_v_v = 0, from_v_k = 0, from_s_s = 0, from_s_k = 0;  // operands as they lie, bytes
-  GemmTileShape tile;                                              // of full tiles
+  int64_t panel_step = 0;  // from one panel of the v side to the next, where it is not packed here
+  GemmTileShape tile;      // of full tiles
   int32_t last_rows = 0, last_vectors = 0, last_tail = 0;
   int64_t panels = 0, row_tiles = 0;
   int64_t block_panels = 0, chunk = 0;  // panels packed at a time; steps along k of one call
@@ -84,9 +86,13 @@ struct GemmPlan {
   bool small = false;          // too little to cut, nothing to pack: only tiles
 };
 
-/// m, n, k > 0; each operand has a stride of 1 or a dimension of size 1. `bias`: n dense elements are added to every row. `by_rows`:
-/// vectors along the rows of the result where that costs little more.
+/// m, n, k > 0; each operand has a stride of 1 or a dimension of size 1. `bias`: n dense elements are added to every row.
+/// `by_rows`: vectors along the rows of the result where that costs little more.
 GemmPlan plan_product(const GemmShape& shape, const GemmRegisters& registers, bool bias, bool by_rows = false);
+
+/// The same where b lies in panels already, one after another, each [k][width] with zeros for columns that are not there
+/// (frozen_weight.h); width = lanes * tile.vectors, the same for any m. Not for what is_dot_product.
+GemmPlan plan_over_panels(const GemmShape& shape, const GemmRegisters& registers, bool bias);
 
 /// Equal products, one after the other in memory; strides in bytes.
 struct GemmBatch {

@@ -159,7 +159,7 @@ class Run {
     t.bias = nullptr;
     for (int64_t j = mine.first; j < mine.end; ++j) {
       const bool last_panel = j == p_.panels - 1;
-      t.v = p_.pack_v ? packed_panel(part, j) : v_ + j * width * p_.from_v_v + part.k * p_.from_v_k;
+      t.v = p_.pack_v ? packed_panel(part, j) : v_ + j * p_.panel_step + part.k * p_.from_v_k;
       t.c = c_ + i * p_.tile.rows * p_.tile.c_s + j * width * p_.tile.c_v;
       if (bias_)
         t.bias = bias_ + (p_.swapped ? i * p_.tile.rows : SINTER_MUTANT(gemm_bias_of_first_panel) ? 0 : j * width) * p_.element;
