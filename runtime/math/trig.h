@@ -5,8 +5,8 @@
 
 namespace sinter::math {
 
-// pi / 2 = kHalfPi1 + kHalfPi2 + kHalfPi3 to 2^-73.
-inline constexpr float kHalfPi1 = 0x1.921fb6p0f, kHalfPi2 = -0x1.777a5cp-25f, kHalfPi3 = -0x1.ee59dap-50f;
+// pi / 2 = kHalfPi1 - kHalfPi2 + kHalfPi3 to 2^-63; kHalfPi2 has so few bits that its multiples up to kTrigLimit are exact.
+inline constexpr float kHalfPi1 = 0x1.921fb6p0f, kHalfPi2 = 0x1.778p-25f, kHalfPi3 = 0x1.68c234p-39f;
 inline constexpr float kTwoOverPi = 0x1.45f306p-1f;
 /// Largest argument of the polynomial; beyond it the C library's float64 function takes over, lane by lane.
 inline constexpr float kTrigLimit = 2500.0f;
@@ -24,13 +24,14 @@ SINTER_MATH_INLINE auto trig_parts(B& b, V a) {
   auto t = b.fma(a, b.f32(kTwoOverPi), b.f32(kRoundMagic));
   auto n = b.sub(t, b.f32(kRoundMagic));
   auto head = b.fnma(n, b.f32(kHalfPi1), a);  // exact
-  auto r = b.fnma(n, b.f32(kHalfPi2), head);
+  auto part = b.mul(n, b.f32(kHalfPi2));      // exact
+  auto r = b.add(head, part);
   auto square = b.mul(r, r);
   auto p = b.fma(square, b.f32(-0x1.9952c6p-13f), b.f32(0x1.110776p-7f));
   p = b.fma(p, square, b.f32(-0x1.555546p-3f));
-  // r + r^3 p with the cubic term added to `head`, before the small parts of n pi/2: r's own rounding does not count.
-  auto sine = b.fma(b.mul(r, square), p, head);
-  sine = b.fnma(n, b.f32(kHalfPi3), b.fnma(n, b.f32(kHalfPi2), sine));
+  // r + r^3 p without r: the small terms are summed first, so that one rounding counts and r's own does not.
+  auto small = b.fma(b.mul(r, square), p, part);
+  auto sine = b.fnma(n, b.f32(kHalfPi3), b.add(head, small));
   auto q = b.fma(square, b.f32(0x1.99e81p-16f), b.f32(-0x1.6c0c28p-10f));
   q = b.fma(q, square, b.f32(0x1.55554ap-5f));
   q = b.fma(q, square, b.f32(-0.5f));
