@@ -76,7 +76,7 @@ SINTER_UNARY(logical_not)
 Tensor gelu(const Tensor& self, std::string_view approximate = "none", Loc loc = Loc::current());
 /// x * x
 Tensor square(const Tensor& self, Loc loc = Loc::current());
-/// x * sigmoid(x)
+/// x * sigmoid(x); silu(-inf) = -0, the limit. Floating only.
 Tensor silu(const Tensor& self, Loc loc = Loc::current());
 Tensor isnan(const Tensor& self, Loc loc = Loc::current());
 

@@ -50,12 +50,12 @@ inline const std::set<std::string>& vector_instructions(Isa isa) {
                                              "vcvttss2si", "vextracti128", "vmaskmovpd", "vmaskmovps", "vmovd",     "vpackssdw",
                                              "vpacksswb",  "vpbroadcastd", "vpcmpeqd",   "vpcmpeqq",   "vpcmpgtd",  "vpcmpgtq",
                                              "vpextrb",    "vpmovsxdq",    "vpmovzxbd",  "vpmovzxbq",  "vpmuludq",  "vpsllq",
-                                             "vpsrlq",     "vptest",       "vshufps"};
-  static const std::set<std::string> avx512 = {"kandw",     "kmovd",     "kmovq",      "kmovw",      "knotw",         "kortestb",
-                                               "kortestw",  "korw",      "kxnorw",     "kxorw",      "vblendmpd",     "vblendmps",
-                                               "vcvtqq2pd", "vcvtqq2ps", "vcvttpd2qq", "vcvttps2qq", "vextractf64x4", "vmovapd",
-                                               "vmovdqu8",  "vmovupd",   "vpcmpq",     "vpmaxsq",    "vpminsq",       "vpmovm2b",
-                                               "vpmullq",   "vptestmb",  "vptestmd",   "vscalefps"};
+                                             "vpsrlq",     "vptest",       "vroundpd",   "vroundps",   "vshufps"};
+  static const std::set<std::string> avx512 = {
+      "kandw",         "kmovd",    "kmovq",     "kmovw",       "knotw",       "kortestb",  "kortestw",   "korw",
+      "kxnorw",        "kxorw",    "vblendmpd", "vblendmps",   "vcvtqq2pd",   "vcvtqq2ps", "vcvttpd2qq", "vcvttps2qq",
+      "vextractf64x4", "vmovapd",  "vmovdqu8",  "vmovupd",     "vpcmpq",      "vpmaxsq",   "vpminsq",    "vpmovm2b",
+      "vpmullq",       "vptestmb", "vptestmd",  "vrndscalepd", "vrndscaleps", "vscalefps"};
   static const auto join = [](std::set<std::string> a, const std::set<std::string>& b) {
     a.insert(b.begin(), b.end());
     return a;

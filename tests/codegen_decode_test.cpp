@@ -58,7 +58,8 @@ std::vector<LoopSpec> every_operator() {
         if (!can_emit(o, t)) continue;
         SpecBuilder b(LoopMode::Pointwise, {n});
         std::vector<int> in;
-        for (int i = 0; i < op_info(o).min_in; ++i) in.push_back(b.load(o == Op::where && i == 0 ? kBool : t));
+        const int operands = o == Op::clamp ? 2 : op_info(o).max_in;
+        for (int i = 0; i < operands; ++i) in.push_back(b.load(o == Op::where && i == 0 ? kBool : t));
         b.store(b.compute(o, in, o == Op::clamp ? uint64_t{kClampMin} : 0));
         all.push_back(b.spec);
       }
@@ -98,6 +99,15 @@ TEST_CASE("every instruction of every kernel is on the list, and every address i
       for (const std::string& name : *list)
         if (const std::string entry = std::string(isa_name(isa)) + " " + name; !seen.count(entry)) superfluous += entry + ", ";
   REQUIRE(superfluous == "");
+}
+
+TEST_CASE("a row with too few operands is refused") {
+  SpecBuilder b(LoopMode::Pointwise, {5});
+  b.store(b.compute(Op::add, {b.load(kFloat)}));
+  CompiledLoop loop;
+  std::string why;
+  CHECK_FALSE(compile_loop(b.spec, Isa::Avx2, loop, why));
+  CHECK(why.find("add") != std::string::npos);
 }
 
 TEST_CASE("kernels with randomly chosen registers, lanes and unrolling keep to the list") {

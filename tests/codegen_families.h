@@ -55,7 +55,7 @@ inline std::vector<Family> pointwise_families() {
   std::vector<Family> all;
   const auto add = [&](const std::string& name, auto make) { all.push_back({name, make}); };
   add_typed_pointwise(all);
-  for (Op op : {Op::sin, Op::exp, Op::tanh, Op::log, Op::gelu, Op::sqrt, Op::sigmoid, Op::erf})
+  for (Op op : {Op::sin, Op::exp, Op::tanh, Op::log, Op::silu, Op::gelu, Op::sqrt, Op::sigmoid, Op::erf})
     for (ScalarType t : {kFloat, kDouble})
       if (can_emit(op, t))
         add(std::string(op_info(op).name) + " " + type_name(t), [op, t](int64_t n) {

@@ -75,7 +75,7 @@ class RandomSpec {
     static constexpr Op ops[] = {Op::add,     Op::sub,  Op::mul,   Op::div,  Op::minimum, Op::maximum,     Op::eq,
                                  Op::lt,      Op::ge,   Op::exp,   Op::tanh, Op::sin,     Op::log,         Op::relu,
                                  Op::neg,     Op::abs,  Op::where, Op::sqrt, Op::sigmoid, Op::logical_and, Op::logical_not,
-                                 Op::addcmul, Op::gelu, Op::erf,   Op::sign, Op::cos,     Op::rsqrt};
+                                 Op::addcmul, Op::silu, Op::gelu,  Op::erf,  Op::sign,    Op::cos,         Op::rsqrt};
     const Op op = ops[pick(std::size(ops))];
     const OpInfo& info = op_info(op);
     std::vector<int> in;

@@ -128,6 +128,7 @@ void unary_cases(std::vector<Case>& cases) {
     add_case(Op::sigmoid, sigmoid, x);
     add_case(Op::erf, erf, x);
     add_case(Op::relu, relu, x);
+    cases.push_back({{Op::silu}, "silu" + to_string(s), [](In in) { return silu(in[0]); }, {x}, true});
     cases.push_back({{Op::gelu}, "gelu" + to_string(s), [](In in) { return gelu(in[0]); }, {x}, true});
   }
   // Through non-contiguous operands.

@@ -17,6 +17,7 @@ struct MathFunction {
 
 inline double rsqrt_reference(double x) { return 1 / std::sqrt(x); }
 inline double sigmoid_reference(double x) { return x < -700 ? 0 : 1 / (1 + std::exp(-x)); }
+inline double silu_reference(double x) { return x < -700 ? -0.0 : x / (1 + std::exp(-x)); }
 inline double gelu_reference(double x) { return x < -40 ? -0.0 : x * (0.5 * std::erfc(-x / std::sqrt(2.0))); }
 
 inline constexpr MathFunction kMathFunctions[] = {
@@ -27,6 +28,7 @@ inline constexpr MathFunction kMathFunctions[] = {
     {Op::cos, std::cos, 1.5, false, true},
     {Op::tanh, std::tanh, 2.0, true},
     {Op::sigmoid, sigmoid_reference, 2.5},
+    {Op::silu, silu_reference, 4},
     {Op::erf, std::erf, 1.5, true},
     {Op::gelu, gelu_reference, 8},
     {Op::rsqrt, rsqrt_reference, 1.0},

@@ -45,6 +45,9 @@ T smallest(T a, T b) {
   return is_nan(a) ? a : is_nan(b) ? b : a < b ? a : b;
 }
 
+inline double silu_of(double x) {
+  return x < -2000 ? -0.0 : static_cast<double>(x / (1 + std::exp(-static_cast<long double>(x))));
+}
 inline double gelu_of(double x) { return x < -40 ? -0.0 : x * (0.5 * std::erfc(-x / std::sqrt(2.0))); }
 inline double gelu_slope(double x) {
   if (std::isinf(x)) return x > 0;
@@ -115,6 +118,8 @@ double unary(Op op, uint64_t attr, T x) {
       return std::erf(d);
     case Op::relu:
       return std::isnan(d) ? d : d > 0 ? d : (d == 0 ? d : 0);
+    case Op::silu:
+      return silu_of(d);
     case Op::gelu:
       return gelu_of(d);
     default:
@@ -238,6 +243,8 @@ inline double tolerance(Op op, ScalarType t) {
       return 2;
     case Op::sigmoid:
       return 2.5;
+    case Op::silu:
+      return 4;
     case Op::pow:
       return 2;
     case Op::gelu:

@@ -72,7 +72,7 @@ void check(const F& f) {
 TEST_CASE("specials in every lane: unary operators") {
   const NoGradGuard no_grad;
   for (const Op op : {Op::neg, Op::abs, Op::sign, Op::exp, Op::log, Op::log1p, Op::sqrt, Op::rsqrt, Op::reciprocal, Op::sin,
-                      Op::cos, Op::tanh, Op::sigmoid, Op::erf, Op::relu, Op::gelu}) {
+                      Op::cos, Op::tanh, Op::sigmoid, Op::erf, Op::relu, Op::silu, Op::gelu}) {
     INFO(op_info(op).name);
     check([op](const Tensor& x) { return call1(op, x, 0, Loc::current()); });
   }

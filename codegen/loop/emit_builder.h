@@ -106,7 +106,7 @@ class EmitBuilder {
   Ir& ir_;
 };
 
-/// The expression of a Pointwise row (runtime/ops/pointwise.h) appended to the builder's code.
+/// The expression of a Pointwise row (runtime/ops/pointwise.h) appended to the builder's code. @throws Error for what is no row.
 EmitBuilder::V emit_expression(EmitBuilder& b, Op op, ScalarType compute, const EmitBuilder::V* in, int n_in, uint64_t attr);
 
 }  // namespace sinter::codegen

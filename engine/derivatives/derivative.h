@@ -71,6 +71,7 @@ void tanh(Derivation&);
 void sigmoid(Derivation&);
 void erf(Derivation&);
 void relu(Derivation&);
+void silu(Derivation&);
 void gelu(Derivation&);
 void sigmoid_backward(Derivation&);
 void tanh_backward(Derivation&);

@@ -36,6 +36,7 @@ constexpr Entry kEntries[] = {
     {Op::sigmoid, {sigmoid, {}, 1}},
     {Op::erf, {erf, {1}, 0}},
     {Op::relu, {relu, {}, 1}},
+    {Op::silu, {silu, {1}, 0}},
     {Op::gelu, {gelu, {1}, 0}},
     {Op::where, {where, {0b110}, 0}},
     {Op::clamp, {clamp, {1}, 0}},

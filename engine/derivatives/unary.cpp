@@ -17,6 +17,13 @@ void sigmoid(Derivation& d) { d.out[0] = d.binary(Op::sigmoid_backward, d.grad, 
 void relu(Derivation& d) { d.out[0] = d.binary(Op::threshold_backward, d.grad, d.result()); }
 void gelu(Derivation& d) { d.out[0] = d.binary(Op::gelu_backward, d.grad, d.in(0)); }
 
+/// grad * s * (1 + x * (1 - s)), s = sigmoid(x)
+void silu(Derivation& d) {
+  const Tensor x = d.in(0), s = d.unary(Op::sigmoid, x);
+  const Tensor slope = d.add(d.mul(x, d.rsub(Scalar(1.0), s)), Scalar(1.0));
+  d.out[0] = d.mul(d.grad, d.mul(s, slope));
+}
+
 void rsqrt(Derivation& d) {
   const Tensor r = d.result();
   d.out[0] = d.mul(d.mul(d.grad, Scalar(-0.5)), d.mul(d.mul(r, r), r));

@@ -138,7 +138,7 @@ Tensor gelu(const Tensor& self, std::string_view approximate, Loc loc) {
   const Tensor inner = mul(add(self, mul(pow(self, 3, loc), 0.044715, loc), loc), k, loc);
   return mul(mul(self, 0.5, loc), add(tanh(inner, loc), 1, loc), loc);
 }
-Tensor silu(const Tensor& self, Loc loc) { return mul(self, sigmoid(self, loc), loc); }
+Tensor silu(const Tensor& self, Loc loc) { return call1(Op::silu, self, 0, loc); }
 Tensor isnan(const Tensor& self, Loc loc) { return ne(self, self, loc); }
 
 Tensor where(const Tensor& condition, const Tensor& self, const Tensor& other, Loc loc) {

@@ -13,10 +13,10 @@
 //   arithmetic       add sub mul (float32, float64, int64; wrapping)   div sqrt (float32, float64)
 //                    neg (float: sign flip) abs (float: sign clear)
 //                    fma(a, b, c) = a * b + c rounded once; fnma(a, b, c) = c - a * b rounded once   (float32 only)
-//                    scalef(p, n): float32 p in [0.5, 4), n integral, |n| <= 252: p * 2^n rounded once (subnormal results
-//                    right). vscalefps, or scalef_by_bits (math/scalef.h) where there is none
-//                    min_x86(a, b), max_x86(a, b): b if either is NaN or both are zero (minps/maxps operand order; float)
-//                    round_even, trunc, floor (float)
+//                    scalef(p, n): float32 |p| in [0.5, 4), or up to 256 where n <= 0 and above 2^-30 where n >= -4, n integral,
+//                    |n| <= 252: p * 2^n rounded once (subnormal results right). vscalefps, or scalef_by_bits (math/scalef.h)
+//                    where there is none min_x86(a, b), max_x86(a, b): b if either is NaN or both are zero (minps/maxps operand
+//                    order; float) round_even, trunc, floor (float)
 //   compare          eq ne lt le gt ge (float32, float64, int64) -> mask; ordered, except ne
 //   masks            mask_and mask_or mask_xor mask_not, on masks and on values of element type Bool;
 //                    select(mask, a, b) = mask ? a : b

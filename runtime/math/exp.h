@@ -20,9 +20,15 @@ SINTER_MATH_INLINE V sign_of(B& b, V x) {
   return b.bit_and(x, b.f32(-0.0f));
 }
 
-/// e^x for x in [-104.5, 90] or NaN: within 0.9 ULP. Polynomial (Sollya fpminimax, error 2^-28): 1 + r + r^2 q(r).
+/// e^x = p * 2^n, p in [0.7, 1.42].
+template <class V>
+struct ExpParts {
+  V p, n;
+};
+
+/// For x in [-125, 90] or NaN: within 0.9 ULP. Polynomial (Sollya fpminimax, error 2^-28): 1 + r + r^2 q(r).
 template <class B, class V>
-SINTER_MATH_INLINE V exp_in_range(B& b, V x) {
+SINTER_MATH_INLINE ExpParts<V> exp_parts(B& b, V x) {
   auto n = b.sub(b.fma(x, b.f32(kLog2e), b.f32(kRoundMagic)), b.f32(kRoundMagic));
   auto r = b.fnma(n, b.f32(kLn2Low), b.fnma(n, b.f32(kLn2High), x));
   auto p = b.fma(r, b.f32(0x1.695414p-10f), b.f32(0x1.123b04p-7f));
@@ -31,7 +37,14 @@ SINTER_MATH_INLINE V exp_in_range(B& b, V x) {
   p = b.fma(p, r, b.f32(0x1.fffffap-2f));
   auto one = b.f32(1.0f);
   p = b.fma(b.fma(p, r, one), r, one);
-  return b.scalef(p, n);
+  return {p, n};
+}
+
+/// e^x for x in [-125, 90] or NaN.
+template <class B, class V>
+SINTER_MATH_INLINE V exp_in_range(B& b, V x) {
+  auto parts = exp_parts(b, x);
+  return b.scalef(parts.p, parts.n);
 }
 
 /// e^x, all inputs; subnormal results are rounded once.
@@ -46,6 +59,17 @@ SINTER_MATH_INLINE V sigmoid_f32(B& b, V x) {
   auto e = exp_in_range(b, b.max_x86(b.f32(-104.5f), negative_abs(b, x)));
   auto one = b.f32(1.0f);
   return b.div(b.select(b.lt(x, b.f32(0.0f)), e, one), b.add(one, e));
+}
+
+/// x / (1 + e^-x) = x e^x / (1 + e^x) for negative x: x times the power's mantissa first, so that tails are rounded once where
+/// they are subnormal. silu(-inf) = -0, the limit.
+template <class B, class V>
+SINTER_MATH_INLINE V silu_f32(B& b, V x) {
+  auto below = b.max_x86(b.f32(-112.0f), negative_abs(b, x));  // x itself where it is negative; smaller ones give -0
+  auto parts = exp_parts(b, below);
+  auto one = b.f32(1.0f);
+  auto tail = b.scalef(b.mul(below, parts.p), parts.n);
+  return b.div(b.select(b.lt(x, b.f32(0.0f)), tail, x), b.add(one, b.scalef(parts.p, parts.n)));
 }
 
 }  // namespace sinter::math

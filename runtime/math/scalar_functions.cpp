@@ -40,6 +40,12 @@ double gelu_grad_f64(double x) {
   if (std::fabs(x) > 40) return x > 0 ? 1.0 : 0.0;
   return 0.5 * std::erfc(-x * kSqrtHalf) + x * (kInvSqrt2Pi * std::exp(-0.5 * x * x));
 }
+double silu_f64(double x) {
+  if (x < -760) return -0.0;
+  const double e = std::exp(-std::fabs(x));
+  if (x < -700) return x * std::exp(x / 2) * std::exp(x / 2);  // e^x may be subnormal, where x e^x is not
+  return (x < 0 ? x * e : x) / (1.0 + e);
+}
 double sigmoid_f64(double x) {
   const double e = std::exp(-std::fabs(x));
   return (x < 0 ? e : 1.0) / (1.0 + e);

@@ -12,6 +12,7 @@ float pow_f32(float x, float y);
 /// x * Phi(x) and its derivative; Phi by erfc, so the negative tail keeps its relative accuracy.
 double gelu_f64(double x);
 double gelu_grad_f64(double x);
+double silu_f64(double x);
 double sigmoid_f64(double x);
 
 /// Python's floor division and modulo as PyTorch computes them for floating operands (div_floor, remainder).

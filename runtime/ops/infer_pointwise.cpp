@@ -77,6 +77,7 @@ void check_dtypes(const OpCall& call, ScalarType compute) {
       if (call.has(kAttrExponent) && is_integral(compute) && std::bit_cast<double>(call.attr) < 0)
         fail<ValueError>(call, "Integers to negative integer powers are not allowed.");
       break;
+    case Op::silu:
     case Op::gelu:
     case Op::gelu_backward:
     case Op::sigmoid_backward:

@@ -33,6 +33,7 @@ constexpr bool pointwise_takes(Op op, ScalarType t) {
     case Op::tanh:
     case Op::sigmoid:
     case Op::erf:
+    case Op::silu:
     case Op::gelu:
     case Op::addcdiv:
     case Op::sigmoid_backward:
@@ -238,6 +239,7 @@ struct Ops {
   SINTER_FLOAT_FUNCTION(tanh, math::tanh_f32(b, x), SINTER_LIBM(tanh))
   SINTER_FLOAT_FUNCTION(erf, math::erf_f32(b, x), SINTER_LIBM(erf))
   SINTER_FLOAT_FUNCTION(sigmoid, math::sigmoid_f32(b, x), b.call1(x, &scalar_functions::sigmoid_f64))
+  SINTER_FLOAT_FUNCTION(silu, math::silu_f32(b, x), b.call1(x, &scalar_functions::silu_f64))
   SINTER_FLOAT_FUNCTION(gelu, math::gelu_f32(b, x), b.call1(x, &scalar_functions::gelu_f64))
   SINTER_FLOAT_FUNCTION(rsqrt, math::rsqrt_f32(b, x), b.div(b.template k<T>(1), b.sqrt(x)))
 #undef SINTER_LIBM
@@ -292,7 +294,8 @@ struct Ops {
   X(pow)                          \
   X(logical_not)                  \
   X(neg)                          \
-  X(abs) X(sign) X(exp) X(log) X(log1p) X(sqrt) X(rsqrt) X(reciprocal) X(sin) X(cos) X(tanh) X(sigmoid) X(erf) X(relu) X(gelu)
+  X(abs)                          \
+  X(sign) X(exp) X(log) X(log1p) X(sqrt) X(rsqrt) X(reciprocal) X(sin) X(cos) X(tanh) X(sigmoid) X(erf) X(relu) X(silu) X(gelu)
 #define SINTER_POINTWISE_BINARY(X) \
   X(add)                           \
   X(sub)                           \

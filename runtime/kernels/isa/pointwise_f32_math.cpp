@@ -10,7 +10,8 @@ SINTER_EVAL(log)
 SINTER_EVAL(log1p)
 SINTER_EVAL(rsqrt)
 SINTER_EVAL(sin)
-SINTER_EVAL(cos) SINTER_EVAL(tanh) SINTER_EVAL(sigmoid) SINTER_EVAL(erf) SINTER_EVAL(gelu) SINTER_EVAL(gelu_backward)
+SINTER_EVAL(cos)
+SINTER_EVAL(tanh) SINTER_EVAL(sigmoid) SINTER_EVAL(erf) SINTER_EVAL(silu) SINTER_EVAL(gelu) SINTER_EVAL(gelu_backward)
 }  // namespace
 
 PointwiseFn find_pointwise_f32_math(Op op, int n_in) {
@@ -22,7 +23,8 @@ PointwiseFn find_pointwise_f32_math(Op op, int n_in) {
         SINTER_CASE1(log1p)
         SINTER_CASE1(rsqrt)
         SINTER_CASE1(sin)
-        SINTER_CASE1(cos) SINTER_CASE1(tanh) SINTER_CASE1(sigmoid) SINTER_CASE1(erf) SINTER_CASE1(gelu) default : break;
+        SINTER_CASE1(cos)
+        SINTER_CASE1(tanh) SINTER_CASE1(sigmoid) SINTER_CASE1(erf) SINTER_CASE1(silu) SINTER_CASE1(gelu) default : break;
       }
       break;
     case 2:
