@@ -2,6 +2,7 @@
 #include <algorithm>
 #include "../../runtime/mutants.h"
 #include "../../runtime/stress.h"
+#include "product_node.h"
 
 namespace sinter {
 
@@ -54,7 +55,7 @@ class Absorber {
     PlannedStep& to = steps_[kernel];
     const ValueId value = to.lowered.operands[static_cast<size_t>(operand)].base;
     SettledProduct settled;
-    if (graph_[value].numel() == 0 || !settle(value, settled)) return;
+    if (graph_[value].numel() == 0 || !settle_node(graph_, value, settled)) return;
     auto epilogue = codegen::make_epilogue(to.lowered.spec, operand, settled.batch * settled.shape.m, settled.shape.n);
     if (!epilogue) return;
     codegen::NoKernel why{};
@@ -63,24 +64,6 @@ class Absorber {
     to.product = std::move(code);
     to.value = value;
     steps_[product].value = -1;
-  }
-
-  bool settle(ValueId v, SettledProduct& settled) const {
-    static char somewhere;
-    const GraphNode& n = graph_[v];
-    const auto view = [](const TensorMeta& m, void* data) { return TensorView{data, m.dtype, m.sizes, m.strides}; };
-    std::vector<TensorView> in;
-    for (const ValueId o : n.in) in.push_back(o < 0 ? TensorView() : view(graph_[o].meta, &somewhere));
-    KernelArgs args;
-    args.op = n.op;
-    args.flags = n.flags;
-    args.n_scalars = static_cast<uint8_t>(n.scalars.size());
-    args.compute = n.compute;
-    args.attr = n.attr;
-    args.ints = n.ints;
-    args.out = view(n.meta, &somewhere);
-    args.in = in;
-    return settle_product(args, settled);
   }
 
   const Graph& graph_;

@@ -2,6 +2,7 @@
 #include "../../runtime/mutants.h"
 #include "arena.h"
 #include "cache.h"
+#include "product_node.h"
 #include "scalar_bits.h"
 #include "split.h"
 #include "symbolic_sizes.h"
@@ -22,8 +23,9 @@ class LayoutBuilder {
     out_.order.reserve(steps.size());
     for (const PlannedStep& step : steps) {
       if (step.kernel) add_kernel(step);
-      else if (step.product && runs(graph_, step)) add_product(step);
-      else if (runs(graph_, step)) add_eager(step);
+      else if (!runs(graph_, step)) continue;
+      else if (auto product = product_of(step)) add_product(step, std::move(product));
+      else add_eager(step);
     }
     out_.arena_bytes = std::max(out_.arena_bytes, out_.scratch_offset + Arena::aligned(product_scratch_));
     return std::move(out_);
@@ -82,20 +84,35 @@ class LayoutBuilder {
     out_.kernels.push_back(k);
   }
 
-  /// A product with an epilogue: the product's own operands, then the kernel's arguments.
-  void add_product(const PlannedStep& step) {
+  /// What `get(why)` makes, at the cost of the least recently used programs when code memory is full.
+  template <class Get>
+  static auto code_for(Get get) {
+    codegen::NoKernel why{};
+    auto code = get(why);
+    while (!code && why == codegen::NoKernel::CodeMemoryFull && ProgramCache::get().evict_one()) code = get(why);
+    return code;
+  }
+  /// Null: no matrix product, or one that needs copies of its operands or has no code. Its eager kernel gives the same bits.
+  std::shared_ptr<const codegen::ProductKernel> product_of(const PlannedStep& step) const {
+    SettledProduct settled;
+    if (step.product || !emits_products_ || step.copy_to >= 0 || !settle_node(graph_, step.value, settled)) return step.product;
+    return code_for([&](codegen::NoKernel& why) { return codegen::get_product(settled, why); });
+  }
+
+  /// The product's own operands, then its epilogue's arguments.
+  void add_product(const PlannedStep& step, std::shared_ptr<const codegen::ProductKernel> kernel) {
     Layout::ProductStep p;
-    p.kernel = step.product;
+    p.kernel = std::move(kernel);
     const SettledProduct& settled = p.kernel->product;
     const GraphNode& n = graph_[step.value];
     p.a = operand_address(n.in[static_cast<size_t>(settled.a)]);
     p.b = operand_address(n.in[static_cast<size_t>(settled.b)]);
     if (settled.bias >= 0) p.bias = operand_address(n.in[static_cast<size_t>(settled.bias)]);
-    p.epilogue = arguments_of(step.lowered);
-    p.out = out_.addresses[p.epilogue.first_address + static_cast<size_t>(step.lowered.spec.stores[0].operand)];
-    push_product(std::move(p));
-  }
-  void push_product(Layout::ProductStep p) {
+    p.out = address_of(step.value, 0);
+    if (step.product) {
+      p.epilogue = arguments_of(step.lowered);
+      p.out = out_.addresses[p.epilogue.first_address + static_cast<size_t>(step.lowered.spec.stores[0].operand)];
+    }
     product_scratch_ = std::max(product_scratch_, p.kernel->plan.scratch_bytes);
     if (p.b.base < static_cast<int32_t>(n_inputs_)) p.frozen = FrozenStep::plan(*p.kernel);
     if (p.frozen) product_scratch_ = std::max(product_scratch_, p.frozen->scratch_bytes());
@@ -138,10 +155,6 @@ class LayoutBuilder {
       e.views.push_back(v < 0 ? TensorView() : view_of(e.metas.back()));
       e.in.push_back(operand_address(v));
     }
-    if (Layout::ProductStep p; emits_products_ && settles(e, p)) {
-      push_product(std::move(p));
-      return;
-    }
     if (emits_products_) e.attention = attention_of(e);
     out_.order.push_back({Layout::Step::Eager, static_cast<uint32_t>(out_.eager.size())});
     out_.eager.push_back(std::move(e));
@@ -156,34 +169,12 @@ class LayoutBuilder {
     args.in = views;
     return args;
   }
-  /// What `get(why)` makes, at the cost of the least recently used programs when code memory is full.
-  template <class Get>
-  static auto code_for(Get get) {
-    codegen::NoKernel why{};
-    auto code = get(why);
-    while (!code && why == codegen::NoKernel::CodeMemoryFull && ProgramCache::get().evict_one()) code = get(why);
-    return code;
-  }
   /// Code of an attention step that needs no copies of its operands. Without, its eager kernel gives the same bits.
   static std::shared_ptr<const codegen::AttentionKernel> attention_of(const Layout::EagerStep& e) {
     std::vector<TensorView> views;
     AttentionShape shape;
     if (op_info(e.args.op).kind != OpKind::Attention || !settle_attention(geometry_of(e, views), shape)) return nullptr;
     return code_for([&](codegen::NoKernel& why) { return codegen::get_attention(shape, why); });
-  }
-
-  /// Whether an eager step is a matrix product that needs no copies of its operands, and has code. Without, its eager kernel
-  /// gives the same bits.
-  bool settles(const Layout::EagerStep& e, Layout::ProductStep& p) {
-    std::vector<TensorView> views;
-    const KernelArgs args = geometry_of(e, views);
-    SettledProduct product;
-    if (!settle_product(args, product)) return false;
-    p.kernel = code_for([&](codegen::NoKernel& why) { return codegen::get_product(product, why); });
-    if (!p.kernel) return false;
-    p.a = e.in[static_cast<size_t>(product.a)], p.b = e.in[static_cast<size_t>(product.b)], p.out = e.out;
-    if (product.bias >= 0) p.bias = e.in[static_cast<size_t>(product.bias)];
-    return true;
   }
 
   const Graph& graph_;
